@@ -1,0 +1,171 @@
+'use strict';
+
+const assert = require('node:assert/strict');
+const os = require('node:os');
+const { test } = require('node:test');
+const differences = require('../support/differences');
+const { freePort } = require('../support/free-port');
+const { get, getMany } = require('../support/http');
+const { run } = require('../support/program');
+
+const numCPUs = os.cpus().length;
+
+test('every worker is listed with the same address and port', () =>
+  run('docs/programs/listening-table.js', { exits: ['SIGTERM'] }, async program => {
+    // The document shows 0.0.0.0, Node's address of the time for all interfaces; it has become null.
+    const table = await program.lines(/^listening: worker (\d+), Address: null:(\d+)$/, numCPUs);
+    const workers = await program.events('listening', numCPUs);
+    const [{ pid, address }] = workers;
+
+    assert.equal(program.stdout[0], 'master start...');
+    assert.deepEqual(
+      table.map(([line]) => line),
+      workers.map(worker => `listening: worker ${worker.pid}, Address: null:${address.port}`),
+    );
+    assert.deepEqual(await get(address.port), { status: 200, body: 'hello world \n' });
+    process.kill(pid, 'SIGTERM');
+    await program.lines(new RegExp(`^worker ${pid} died$`));
+  }));
+
+test('the primary and its workers talk to each other', () =>
+  run('docs/programs/conversation.js', { exits: new Array(numCPUs).fill(0) }, async program => {
+    assert.deepEqual(await program.end(), { code: 0, signal: null });
+
+    const said = {
+      master: program.stdout.filter(line => line.startsWith('{master}')),
+      worker: program.stdout.filter(line => line.startsWith('{worker}')),
+    };
+    assert.equal(said.master.shift(), '{master} start master...');
+    for (let id = 1; id <= numCPUs; id++) {
+      const about = new RegExp(`worker ?(\\.\\.\\.)?${id}\\b`);
+      assert.deepEqual(
+        said.master.filter(line => about.test(line)),
+        [
+          `{master} fork: worker ${id}`,
+          `{master} online: worker${id}`,
+          `{master} message {worker} worker${id} received!`,
+          `{master} message {worker} worker${id} received!`,
+          `{master} disconnect: worker${id}`,
+          `{master} exit worker ${id} died`,
+        ],
+      );
+      assert.deepEqual(
+        said.worker.filter(line => about.test(line)),
+        [
+          `{worker} start worker ...${id}`,
+          `{worker} {master} hi worker ${id}`,
+          `{worker} {master} send message to worker${id}`,
+        ],
+      );
+    }
+    assert.equal(program.stdout.length, 1 + numCPUs * 9);
+  }));
+
+test('each of four workers answers in its turn', async () => {
+  const env = { PORT: await freePort(), WORKERS: 4 };
+  await run('docs/programs/balance.js', { env }, async program => {
+    const workers = await program.events('listening', 4);
+    const table = await program.lines(/^\[master\] listening: /, 4);
+    await program.lines(/^\[worker\] start worker \.\.\.[1-4]$/, 4);
+
+    assert.equal(program.stdout[0], '[master] start master...');
+    assert.deepEqual(
+      table.map(({ input }) => input),
+      workers.map(({ id, pid }) => `[master] listening: worker${id},pid:${pid}, Address:null:${env.PORT}`),
+    );
+    const responses = [];
+    for (const _ of workers) responses.push(await get(env.PORT));
+    assert.deepEqual(
+      responses.map(({ body }) => body).sort(),
+      workers.map(({ id, pid }) => `worker${id},PID:${pid}`).sort(),
+    );
+  });
+});
+
+test('3760 requests, 50 at a time, are spread over four workers', async () => {
+  const env = { PORT: await freePort(), WORKERS: 4 };
+  await run('docs/programs/balance.js', { env }, async program => {
+    const workers = await program.events('listening', 4);
+    const responses = await getMany(env.PORT, 3760, 50);
+
+    const counts = Object.fromEntries(workers.map(({ id, pid }) => [`worker${id},PID:${pid}`, 0]));
+    for (const { status, body } of responses) {
+      assert.equal(status, 200);
+      counts[body]++;
+    }
+    const total = Object.values(counts).reduce((sum, count) => sum + count);
+    assert.equal(total, 3760, 'every answer is of one of the four');
+    for (const count of Object.values(counts)) {
+      if (differences.strictRoundRobin) assert.ok(Math.abs(count - 940) <= 1, JSON.stringify(counts));
+      else assert.ok(count > 0, JSON.stringify(counts));
+    }
+
+    const log = await program.lines(/^worker[1-4]$/, 3760);
+    const logged = id => log.filter(([line]) => line === `worker${id}`).length;
+    assert.deepEqual(
+      workers.map(({ id }) => logged(id)),
+      Object.values(counts),
+    );
+  });
+});
+
+test('the properties and functions of cluster and of a worker', () =>
+  run('docs/programs/api.js', { exits: [0] }, async program => {
+    assert.deepEqual(await program.end(), { code: 0, signal: null });
+    const [{ pid }] = await program.events('online');
+    const worker = {
+      id: 1,
+      pid,
+      send: 'function',
+      kill: 'function',
+      destroyIsKill: true,
+      disconnect: 'function',
+    };
+    const primary = {
+      isMaster: true,
+      isWorker: false,
+      settings: 'object',
+      setupMaster: 'function',
+      fork: 'function',
+      disconnect: 'function',
+      worker: 'undefined',
+      workers: ['1'],
+      isChildProcess: true,
+    };
+    const inWorker = {
+      ...worker,
+      isMaster: false,
+      isWorker: true,
+      fork: 'undefined',
+      workers: 'undefined',
+    };
+    assert.deepEqual(program.stdout, [
+      `primary ${JSON.stringify(primary)}`,
+      `worker in the primary ${JSON.stringify(worker)}`,
+      `worker in the worker ${JSON.stringify(inWorker)}`,
+    ]);
+  }));
+
+test('worker.suicide is the old name of exitedAfterDisconnect', () =>
+  run('docs/programs/suicide.js', { exits: [0] }, async program => {
+    assert.deepEqual(await program.end(), { code: 0, signal: null });
+    const after = differences.suicide ? 'true' : 'undefined';
+    assert.deepEqual(program.stdout.toSorted(), [
+      `after ${after}`,
+      'before undefined',
+      `exit ${after}`,
+      `in the worker ${after}`,
+    ]);
+  }));
+
+test('cluster.disconnect(callback) ends every worker', () =>
+  run('docs/programs/disconnect-all.js', { exits: [0, 0, 0] }, async program => {
+    assert.deepEqual(await program.end(), { code: 0, signal: null });
+    const [[, connected]] = await program.lines(/^called back with (\d) still connected$/);
+    if (differences.disconnectWaitsForAll) assert.equal(connected, '0');
+    assert.deepEqual(program.stdout.filter(line => line.startsWith('worker')).sort(), [
+      'worker 1 disconnected',
+      'worker 2 disconnected',
+      'worker 3 disconnected',
+    ]);
+  }));

@@ -1,0 +1,455 @@
+//! The message stream between the primary and one worker; the same type at both ends.
+//!
+//! A channel is a Unix stream socket. What goes out is queued in [`Outgoing`] and written in as few system
+//! calls as the moment allows; what comes in is gathered in [`Incoming`] and taken out in *runs*, as many
+//! frames at once as have arrived.
+//!
+//! # What `send` was given leaves
+//!
+//! Writing every message at once costs a system call and a wake-up each; holding messages until the event
+//! loop turns loses them when it never does (`process.send(x); while (true);`). So the first message after
+//! a quiet moment is written at once ([`Channel::push`] says that it was), the ones that follow it are
+//! joined, and they leave with whatever comes first: the turn of the event loop, [`FLUSH_AT`] bytes, or the
+//! [flusher](crate::flusher), a thread that waits a millisecond and needs no event loop.
+//!
+//! # Descriptors
+//!
+//! A descriptor is owned by the queue from `push` until the first byte of its frame is in the kernel, and by
+//! the kernel from then on. It is attached to exactly one `sendmsg`, because it is dropped when that call has
+//! taken a byte (compatibility.md, "Descriptors": a partial write retried with the descriptor attached again).
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::frame::{Header, Kind, HEADER};
+use crate::socket;
+
+/// Bytes in the queue from which on [`Channel::push`] writes although the loop has not turned.
+pub const FLUSH_AT: usize = 64 * 1024;
+
+/// Bytes that one read asks for.
+const READ: usize = 64 * 1024;
+
+/// The capacity that an empty queue keeps; a larger one, left by a large message, is given back.
+const KEEP: usize = 256 * 1024;
+
+/// One end of a channel: its socket and what waits to be written. Shared with the flusher.
+#[derive(Debug)]
+pub struct Channel {
+    socket: OwnedFd,
+    outgoing: Mutex<Outgoing>,
+}
+
+/// What became of a frame given to [`Channel::push`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pushed {
+    /// Bytes that wait in the queue. 0: the frame is in the kernel.
+    pub queued: usize,
+    /// Whether the queue waits for the kernel (its buffer is full), and not for a joined write.
+    pub blocked: bool,
+}
+
+impl Channel {
+    /// A channel over one end of a stream socket pair.
+    pub fn new(socket: OwnedFd) -> Self {
+        Channel { socket, outgoing: Mutex::default() }
+    }
+
+    /// The channel's socket.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Queues a frame whose payload `write` appends, and writes the queue if `now`, or if enough waits.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the peer is gone: the frame and all that waited are dropped.
+    pub fn push(
+        &self,
+        kind: Kind,
+        descriptor: Option<OwnedFd>,
+        now: bool,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Pushed> {
+        let mut outgoing = self.outgoing.lock();
+        outgoing.push(kind, descriptor, write);
+        if !outgoing.blocked && (now || outgoing.queued() >= FLUSH_AT) {
+            outgoing.flush(self.socket.as_fd())?;
+        }
+        Ok(Pushed { queued: outgoing.queued(), blocked: outgoing.blocked })
+    }
+
+    /// Writes what waits, as much as the kernel takes.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the peer is gone: what waited is dropped.
+    pub fn flush(&self) -> Result<Pushed> {
+        let mut outgoing = self.outgoing.lock();
+        outgoing.flush(self.socket.as_fd())?;
+        Ok(Pushed { queued: outgoing.queued(), blocked: outgoing.blocked })
+    }
+
+    /// Bytes that wait to be written.
+    pub fn queued(&self) -> usize {
+        self.outgoing.lock().queued()
+    }
+
+    /// Bytes written since the channel was made.
+    pub fn written(&self) -> u64 {
+        self.outgoing.lock().written
+    }
+}
+
+/// Frames that wait to be written: their bytes in a row, and each descriptor with the place of its frame.
+#[derive(Debug, Default)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    /// How much of `bytes` is in the kernel already.
+    start: usize,
+    /// Bytes in the kernel since the beginning: the stream's position of `bytes[start]`.
+    written: u64,
+    /// Descriptors and the stream's position of the frame that each travels with.
+    descriptors: VecDeque<(u64, OwnedFd)>,
+    /// Whether the kernel's buffer was full at the last write.
+    blocked: bool,
+}
+
+impl Outgoing {
+    fn queued(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    fn push(&mut self, kind: Kind, descriptor: Option<OwnedFd>, write: impl FnOnce(&mut Vec<u8>)) {
+        let header = self.bytes.len();
+        let position = self.written + self.queued() as u64;
+        self.bytes.extend_from_slice(&[0; HEADER]);
+        write(&mut self.bytes);
+        let length = self.bytes.len() - header - HEADER;
+        let encoded = Header { length, kind, descriptor: descriptor.is_some() }.encode();
+        self.bytes[header..header + HEADER].copy_from_slice(&encoded);
+        if let Some(descriptor) = descriptor {
+            self.descriptors.push_back((position, descriptor));
+        }
+    }
+
+    fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<()> {
+        self.blocked = false;
+        while self.start < self.bytes.len() {
+            let (descriptor, until) = self.next_write();
+            match socket::send(socket, &self.bytes[self.start..until], descriptor) {
+                Ok(Some(sent)) => self.advance(sent),
+                Ok(None) => {
+                    self.blocked = true;
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.clear();
+                    return Err(error);
+                }
+            }
+        }
+        self.clear();
+        Ok(())
+    }
+
+    /// The descriptor that goes with the next byte, and the end of the bytes that may go with it: a later
+    /// descriptor starts a write of its own.
+    fn next_write(&self) -> (Option<BorrowedFd<'_>>, usize) {
+        let mut waiting = self.descriptors.iter().peekable();
+        let descriptor = waiting.next_if(|(position, _)| *position == self.written).map(|(_, fd)| fd.as_fd());
+        let until = match waiting.peek() {
+            Some((position, _)) => self.start + (position - self.written) as usize,
+            None => self.bytes.len(),
+        };
+        (descriptor, until)
+    }
+
+    fn advance(&mut self, sent: usize) {
+        if sent > 0 && self.descriptors.front().is_some_and(|(position, _)| *position == self.written) {
+            self.descriptors.pop_front();
+        }
+        self.start += sent;
+        self.written += sent as u64;
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEEP);
+        self.start = 0;
+        self.descriptors.clear();
+    }
+}
+
+/// Frames that have arrived, or are arriving.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Room to read into; `start..end` of it holds what has arrived and was not taken.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Descriptors that arrived and whose frames were not taken yet.
+    descriptors: VecDeque<OwnedFd>,
+    limit: usize,
+}
+
+/// What a read found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// Bytes arrived; there may be more.
+    Some,
+    /// Nothing is there now.
+    Nothing,
+    /// The peer has closed its end.
+    End,
+    /// The process has no descriptor left to receive one: nothing was read, ask again later.
+    Starved,
+}
+
+/// Frames of one kind that arrived one after the other. A frame with a descriptor is a run of its own.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// What the payloads are.
+    pub kind: Kind,
+    /// The payloads, in the order of their sending.
+    pub payloads: Vec<&'a [u8]>,
+    /// The descriptor that came with the frame.
+    pub descriptor: Option<OwnedFd>,
+}
+
+impl Incoming {
+    /// An empty one that refuses frames of more than `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Incoming { buffer: Vec::new(), start: 0, end: 0, descriptors: VecDeque::new(), limit }
+    }
+
+    /// Reads once.
+    ///
+    /// # Errors
+    /// [`Error::Os`], and [`Error::StrayDescriptor`] when more descriptors pile up than frames can announce.
+    pub fn read(&mut self, socket: BorrowedFd<'_>) -> Result<Read> {
+        if !socket::has_room(socket) {
+            return Ok(Read::Starved);
+        }
+        self.make_room();
+        let mut descriptors = Vec::new();
+        let Some(received) = socket::receive(socket, &mut self.buffer[self.end..], &mut descriptors)? else {
+            return Ok(Read::Nothing);
+        };
+        if received.bytes == 0 {
+            return Ok(Read::End);
+        }
+        self.end += received.bytes;
+        self.descriptors.extend(descriptors);
+        // A frame takes at least a header, and carries one descriptor at most.
+        let announced = (self.end - self.start) / HEADER + 1;
+        if self.descriptors.len() > announced {
+            return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced });
+        }
+        Ok(Read::Some)
+    }
+
+    /// Takes out the next run; `None` when no complete frame is left.
+    ///
+    /// # Errors
+    /// [`Error::FrameTooLarge`], [`Error::UnknownFrame`], [`Error::StrayDescriptor`]: the stream is of no
+    /// more use.
+    pub fn next_run(&mut self) -> Result<Option<Run<'_>>> {
+        let mut run: Option<(Kind, Vec<std::ops::Range<usize>>)> = None;
+        let mut descriptor = None;
+        while let Some(header) = Header::decode(&self.buffer[self.start..self.end], self.limit)? {
+            let payload = self.start + HEADER;
+            if self.end - payload < header.length {
+                break;
+            }
+            let first = run.is_none();
+            let (kind, frames) = run.get_or_insert((header.kind, Vec::new()));
+            if !first && (header.descriptor || header.kind != *kind) {
+                break;
+            }
+            frames.push(payload..payload + header.length);
+            self.start = payload + header.length;
+            if header.descriptor {
+                descriptor =
+                    Some(self.descriptors.pop_front().ok_or(Error::StrayDescriptor { received: 0, announced: 1 })?);
+                break;
+            }
+        }
+        if self.start == self.end && !self.descriptors.is_empty() {
+            return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced: 0 });
+        }
+        Ok(run.map(|(kind, frames)| Run {
+            kind,
+            payloads: frames.into_iter().map(|frame| &self.buffer[frame]).collect(),
+            descriptor,
+        }))
+    }
+
+    /// Makes room for at least one read behind `end`. Memory follows what has arrived, not what a header
+    /// claims: the room at most doubles.
+    fn make_room(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.buffer.len() > KEEP {
+                self.buffer = Vec::new();
+            }
+        } else if self.start > 0 && self.buffer.len() - self.end < READ {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let needed = self.end + READ;
+        if self.buffer.len() < needed {
+            self.buffer.resize(needed.max(self.end * 2), 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::LIMIT;
+    use nix::sys::socket::SockType;
+    use std::fs::File;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    fn ends() -> (Channel, OwnedFd) {
+        let (near, far) = socket::pair(SockType::Stream).unwrap();
+        (Channel::new(near), far)
+    }
+
+    /// A descriptor that can be told from others: a pipe with its number in it.
+    fn marked(number: u8) -> OwnedFd {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(&[number]).unwrap();
+        reader.into()
+    }
+
+    fn mark(descriptor: OwnedFd) -> u8 {
+        let mut byte = [0];
+        File::from(descriptor).read_exact(&mut byte).unwrap();
+        byte[0]
+    }
+
+    fn push(channel: &Channel, payload: &[u8], descriptor: Option<OwnedFd>, now: bool) -> Pushed {
+        channel.push(Kind::Json, descriptor, now, |bytes| bytes.extend_from_slice(payload)).unwrap()
+    }
+
+    /// Reads until nothing is there and takes all runs: (payloads, mark of the descriptor).
+    fn drain(incoming: &mut Incoming, socket: BorrowedFd<'_>) -> Vec<(Vec<String>, Option<u8>)> {
+        let mut runs = Vec::new();
+        while incoming.read(socket).unwrap() == Read::Some {
+            while let Some(run) = incoming.next_run().unwrap() {
+                let payloads = run.payloads.iter().map(|p| String::from_utf8(p.to_vec()).unwrap()).collect();
+                runs.push((payloads, run.descriptor.map(mark)));
+            }
+        }
+        runs
+    }
+
+    #[test]
+    fn a_message_pushed_now_is_in_the_kernel_and_later_ones_wait_for_the_flush() {
+        let (channel, far) = ends();
+        let mut incoming = Incoming::new(LIMIT);
+        assert_eq!(push(&channel, b"1", None, true), Pushed { queued: 0, blocked: false });
+        assert_eq!(push(&channel, b"2", None, false).queued, HEADER + 1);
+        assert_eq!(push(&channel, b"3", None, false).queued, 2 * (HEADER + 1));
+        assert_eq!(drain(&mut incoming, far.as_fd()), [(vec!["1".into()], None)]);
+        assert_eq!(channel.flush().unwrap().queued, 0);
+        assert_eq!(drain(&mut incoming, far.as_fd()), [(vec!["2".into(), "3".into()], None)]);
+    }
+
+    #[test]
+    fn descriptors_keep_their_messages_and_their_order() {
+        let (channel, far) = ends();
+        for number in 0..40u8 {
+            push(&channel, format!("plain {number}").as_bytes(), None, false);
+            push(&channel, format!("with {number}").as_bytes(), Some(marked(number)), false);
+        }
+        channel.flush().unwrap();
+        let runs = drain(&mut Incoming::new(LIMIT), far.as_fd());
+        let expected: Vec<_> = (0..40u8)
+            .flat_map(|n| [(vec![format!("plain {n}")], None), (vec![format!("with {n}")], Some(n))])
+            .collect();
+        assert_eq!(runs, expected);
+    }
+
+    #[test]
+    fn a_descriptor_is_attached_once_however_short_the_writes_are() {
+        let (channel, far) = ends();
+        nix::sys::socket::setsockopt(&channel.socket, nix::sys::socket::sockopt::SndBuf, &1).unwrap();
+        let large = "x".repeat(300_000);
+        for number in 0..3 {
+            push(&channel, large.as_bytes(), Some(marked(number)), true);
+        }
+        assert!(channel.queued() > 0, "the write was cut short");
+        let mut incoming = Incoming::new(LIMIT);
+        let mut runs = drain(&mut incoming, far.as_fd());
+        while channel.flush().unwrap().queued > 0 {
+            runs.extend(drain(&mut incoming, far.as_fd()));
+        }
+        runs.extend(drain(&mut incoming, far.as_fd()));
+        assert_eq!(runs.iter().map(|(_, mark)| mark.unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(runs.iter().all(|(payloads, _)| payloads == std::slice::from_ref(&large)));
+    }
+
+    #[test]
+    fn a_stream_cut_at_every_byte_gives_the_same_frames() {
+        let mut stream = Vec::new();
+        for payload in ["", "a", "[1,2]"] {
+            stream.extend(Header { length: payload.len(), kind: Kind::Json, descriptor: false }.encode());
+            stream.extend(payload.as_bytes());
+        }
+        for cut in 0..=stream.len() {
+            let (mut near, far) = UnixStream::pair().unwrap();
+            let mut incoming = Incoming::new(LIMIT);
+            let mut payloads = Vec::new();
+            for part in [&stream[..cut], &stream[cut..]] {
+                near.write_all(part).unwrap();
+                payloads.extend(drain(&mut incoming, far.as_fd()).into_iter().flat_map(|(payloads, _)| payloads));
+            }
+            assert_eq!(payloads, ["", "a", "[1,2]"], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_that_no_frame_announces_ends_the_stream() {
+        let (near, far) = socket::pair(SockType::Stream).unwrap();
+        let frame = Header { length: 0, kind: Kind::Json, descriptor: false }.encode();
+        socket::send(near.as_fd(), &frame, Some(marked(1).as_fd())).unwrap();
+        let mut incoming = Incoming::new(LIMIT);
+        assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Some);
+        assert_eq!(incoming.next_run().unwrap_err(), Error::StrayDescriptor { received: 1, announced: 0 });
+    }
+
+    #[test]
+    fn a_frame_that_announces_a_descriptor_and_brings_none_ends_the_stream() {
+        let (mut near, far) = UnixStream::pair().unwrap();
+        near.write_all(&Header { length: 0, kind: Kind::Json, descriptor: true }.encode()).unwrap();
+        let mut incoming = Incoming::new(LIMIT);
+        incoming.read(far.as_fd()).unwrap();
+        assert_eq!(incoming.next_run().unwrap_err(), Error::StrayDescriptor { received: 0, announced: 1 });
+    }
+
+    #[test]
+    fn memory_follows_what_arrived_not_what_was_claimed() {
+        let (mut near, far) = UnixStream::pair().unwrap();
+        near.write_all(&Header { length: LIMIT, kind: Kind::Json, descriptor: false }.encode()).unwrap();
+        let mut incoming = Incoming::new(LIMIT);
+        incoming.read(far.as_fd()).unwrap();
+        assert!(incoming.next_run().unwrap().is_none());
+        incoming.make_room();
+        assert!(incoming.buffer.len() <= 2 * READ + HEADER);
+    }
+
+    #[test]
+    fn a_gone_peer_drops_what_waited() {
+        let (channel, far) = ends();
+        push(&channel, b"waits", Some(marked(1)), false);
+        drop(far);
+        assert_eq!(channel.flush().unwrap_err().code(), "EPIPE");
+        assert_eq!(channel.queued(), 0);
+    }
+}

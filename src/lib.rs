@@ -1,0 +1,19 @@
+//! The Rust core of `rust-cluster`.
+//!
+//! A connection flows through it in one direction, in the primary [`acceptor`] → [`policy`] →
+//! [`handoff`], in the worker [`handoff`] → its server; a message flows from [`channel`] through
+//! [`frame`] to the other process's [`channel`]. [`fork`] starts the workers, [`listen`] opens what they
+//! share. [`node`] is the only module that knows Node-API and libuv: all else is plain Rust that
+//! `cargo test` drives with real sockets and processes.
+//!
+//! ARCHITECTURE.md has the picture.
+
+pub mod acceptor;
+pub mod channel;
+pub mod error;
+pub mod flusher;
+pub mod frame;
+pub mod handoff;
+pub mod listen;
+pub mod policy;
+pub mod socket;
