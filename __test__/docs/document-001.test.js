@@ -62,6 +62,7 @@ test("the guard forks on 'exit' and on 'disconnect'", () =>
 
     const online = await program.events('online', 3);
     assert.deepEqual(online.map(({ id }) => id).sort(), [1, 2, 3]);
+    await program.lines(/^exit 1$/);
     assert.deepEqual(program.stdout, ['disconnect 1', 'exit 1']);
   }));
 

@@ -22,6 +22,9 @@ class Program {
   /** @type {{event: string, id: number, pid: number}[]} what the primary saw happen to its workers */
   history = [];
 
+  /** Whether it ran into the time limit. */
+  overdue = false;
+
   #file;
   #child;
   #closed;
@@ -153,6 +156,7 @@ class Program {
   }
 
   #expire() {
+    this.overdue = true;
     this.#failure = new Error(`not within ${WATCHDOG / 1000} s`);
     this.#check();
     this.#killGroup();
@@ -177,7 +181,8 @@ class Program {
 
 /**
  * Runs a program for as long as a test needs it and kills what is left of it then. A worker that ended in a
- * way the test does not expect fails the test, and so does a line on stderr.
+ * way the test does not expect fails the test, and so does a line on stderr. The ends that it does expect are
+ * waited for.
  *
  * @param {string} file relative to the folder of all tests, or absolute
  * @param {object} options
@@ -191,12 +196,17 @@ async function run(file, { exits = [], stderr, ...options }, body) {
   const program = new Program(path.resolve(PROGRAMS, file), options);
   try {
     await body(program);
+    await program.events('exit', exits.length);
   } finally {
     await program.stop();
   }
+  assert.ok(!program.overdue, 'a process of the program outlived the whole tree');
   const unexpected = program.stderr.filter(line => !stderr?.test(line));
   assert.deepEqual(unexpected, [], 'lines on stderr');
   assert.deepEqual(program.exits.map(String).sort(), exits.map(String).sort(), 'ends of workers');
 }
+
+// An interrupted test kills its programs too: the listeners of 'exit' run.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
 module.exports = { run };

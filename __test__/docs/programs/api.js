@@ -9,7 +9,7 @@ function describeWorker(worker) {
     pid: worker.process.pid,
     send: typeof worker.send,
     kill: typeof worker.kill,
-    destroyIsKill: worker.destroy === worker.kill,
+    destroy: typeof worker.destroy,
     disconnect: typeof worker.disconnect,
   };
 }

@@ -1,0 +1,311 @@
+//! Starting a worker process, and seeing its end.
+//!
+//! The process is made by the standard library's `Command` (fork, exec, and the child's error back through
+//! a pipe); `command-fds` moves the descriptors to their numbers without treading on one another. What libuv
+//! does besides, in its order, happens between fork and exec: cwd, groups, gid, uid, and default signals.
+//!
+//! The end is seen through a pidfd: a descriptor that becomes readable, names no other process ever, and
+//! needs no SIGCHLD, which is libuv's.
+
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use command_fds::{CommandFdExt, FdMapping};
+use nix::errno::Errno;
+use nix::sys::signal::{kill, signal, SigHandler, Signal};
+use nix::unistd::{chdir, setgid, setgroups, setuid, Gid, Pid, Uid};
+use rustix::process::{pidfd_open, waitid, PidfdFlags, WaitId, WaitIdOptions};
+
+use crate::error::{Error, Result};
+use crate::socket;
+
+/// A worker to start. The words are those of `child_process.spawn`.
+#[derive(Debug)]
+pub struct Program {
+    /// The file to execute.
+    pub file: OsString,
+    /// `argv`, the name of the program first.
+    pub args: Vec<OsString>,
+    /// The environment, `KEY=value` each.
+    pub env: Vec<OsString>,
+    /// The working directory, if not ours.
+    pub cwd: Option<OsString>,
+    /// The user to become.
+    pub uid: Option<u32>,
+    /// The group to become.
+    pub gid: Option<u32>,
+    /// What the child has under each descriptor number, starting with 0.
+    pub stdio: Vec<Stdio>,
+}
+
+/// One descriptor of a child.
+#[derive(Debug)]
+pub enum Stdio {
+    /// `/dev/null` for 0, 1 and 2, nothing for others.
+    Ignore,
+    /// A descriptor of this process, which keeps it.
+    Inherit(RawFd),
+    /// One that the child alone shall have.
+    Give(OwnedFd),
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code; 0 when a signal ended it.
+    pub code: i32,
+    /// The signal that ended it; 0 when it exited.
+    pub signal: i32,
+}
+
+/// A process that was started and not seen to end.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl Child {
+    /// Starts a process. When this returns, its program runs.
+    ///
+    /// # Errors
+    /// [`Error::Os`] with the errno of what failed in the child: `ENOENT` (no such file, no such cwd),
+    /// `EACCES`, `EPERM` (uid and gid), or `EAGAIN`, `EMFILE`, `ENOMEM` in this process.
+    pub fn start(program: Program) -> Result<Child> {
+        let spawn =
+            |error: std::io::Error| Error::os("spawn", error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw));
+        let mut command = Command::new(&program.file);
+        if let Some((name, args)) = program.args.split_first() {
+            command.arg0(name).args(args);
+        }
+        command.env_clear().envs(program.env.into_iter().filter_map(key_and_value));
+        command.fd_mappings(mappings(program.stdio)?).expect("each number is mapped once");
+        let cwd = match program.cwd {
+            Some(cwd) => Some(CString::new(cwd.into_vec()).map_err(|_| Error::os("spawn", Errno::EINVAL))?),
+            None => None,
+        };
+        let (uid, gid) = (program.uid.map(Uid::from_raw), program.gid.map(Gid::from_raw));
+        // SAFETY: the closure runs in the forked child, where only async-signal-safe calls are allowed: it
+        // makes system calls, and allocates nothing.
+        unsafe {
+            command.pre_exec(move || Ok(prepare(cwd.as_ref(), uid, gid)?));
+        }
+        let child = command.spawn().map_err(spawn)?;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        // Nobody has waited for the child, so the number is still its own, even if it has ended.
+        let raw = rustix::process::Pid::from_raw(pid.as_raw()).expect("a child's pid is not 0");
+        let pidfd = pidfd_open(raw, PidfdFlags::NONBLOCK)
+            .map_err(|errno| Error::os("pidfd_open", Errno::from_raw(errno.raw_os_error())));
+        match pidfd {
+            Ok(pidfd) => Ok(Child { pid, pidfd }),
+            Err(error) => {
+                // A child whose end cannot be seen must not live.
+                let _ = kill(pid, Signal::SIGKILL);
+                let _ = nix::sys::wait::waitpid(pid, None);
+                Err(error)
+            }
+        }
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
+    /// Readable when the process has ended.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Sends a signal; 0 only asks whether the process is there.
+    ///
+    /// # Errors
+    /// [`Error::Os`] with `EINVAL` for a number that is no signal, `EPERM`, and `ESRCH` when the process is gone.
+    pub fn kill(&self, number: i32) -> Result<()> {
+        let wanted = match number {
+            0 => None,
+            _ => Some(Signal::try_from(number).map_err(|errno| Error::os("kill", errno))?),
+        };
+        // The pid is the child's until `exited` has returned its end.
+        kill(self.pid, wanted).map_err(|errno| Error::os("kill", errno))
+    }
+
+    /// How the process ended; `None` while it runs. The process is reaped by the call that says so.
+    ///
+    /// # Errors
+    /// [`Error::Os`] with `ECHILD` when somebody else has reaped it.
+    pub fn exited(&self) -> Result<Option<Exit>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let status = loop {
+            match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+                Err(rustix::io::Errno::INTR) => {}
+                // A pidfd that does not block says EAGAIN where others say that nothing has changed.
+                Err(rustix::io::Errno::AGAIN) => return Ok(None),
+                result => break result.map_err(|errno| Error::os("waitid", Errno::from_raw(errno.raw_os_error())))?,
+            }
+        };
+        Ok(status.map(|status| Exit {
+            code: status.exit_status().unwrap_or_default(),
+            signal: status.terminating_signal().unwrap_or_default(),
+        }))
+    }
+}
+
+fn key_and_value(pair: OsString) -> Option<(OsString, OsString)> {
+    let mut key = pair.into_vec();
+    let value = key.split_off(key.iter().position(|byte| *byte == b'=')?);
+    Some((OsString::from_vec(key), OsString::from_vec(value[1..].to_vec())))
+}
+
+fn mappings(stdio: Vec<Stdio>) -> Result<Vec<FdMapping>> {
+    let mut mappings = Vec::with_capacity(stdio.len());
+    for (child_fd, stdio) in (0..).zip(stdio) {
+        let parent_fd = match stdio {
+            Stdio::Give(descriptor) => descriptor,
+            Stdio::Inherit(descriptor) => inherit(descriptor, child_fd)?,
+            Stdio::Ignore if child_fd <= 2 => null(child_fd)?,
+            Stdio::Ignore => continue,
+        };
+        mappings.push(FdMapping { parent_fd, child_fd });
+    }
+    Ok(mappings)
+}
+
+fn inherit(descriptor: RawFd, child_fd: RawFd) -> Result<OwnedFd> {
+    if descriptor < 0 {
+        return Err(Error::os("dup", Errno::EBADF));
+    }
+    // SAFETY: not -1, and only duplicated: of a closed one the kernel says EBADF.
+    let duplicate = socket::duplicate(unsafe { BorrowedFd::borrow_raw(descriptor) })?;
+    if child_fd <= 2 {
+        // As libuv has it: no program expects its standard streams not to block.
+        rustix::io::ioctl_fionbio(&duplicate, false)
+            .map_err(|errno| Error::os("ioctl", Errno::from_raw(errno.raw_os_error())))?;
+    }
+    Ok(duplicate)
+}
+
+fn null(child_fd: RawFd) -> Result<OwnedFd> {
+    let null = File::options().read(true).write(child_fd > 0).open("/dev/null");
+    let open = |error: std::io::Error| Error::os("open", Errno::from_raw(error.raw_os_error().unwrap_or_default()));
+    null.map(OwnedFd::from).map_err(open)
+}
+
+/// What happens in the child before its program starts.
+fn prepare(cwd: Option<&CString>, uid: Option<Uid>, gid: Option<Gid>) -> nix::Result<()> {
+    if let Some(cwd) = cwd {
+        chdir(cwd.as_c_str())?;
+    }
+    if uid.is_some() || gid.is_some() {
+        // Only root has groups to give up; others are refused by what follows.
+        let _ = setgroups(&[]);
+    }
+    if let Some(gid) = gid {
+        setgid(gid)?;
+    }
+    if let Some(uid) = uid {
+        setuid(uid)?;
+    }
+    for number in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
+        // SAFETY: the default action runs no code of ours.
+        unsafe { signal(number, SigHandler::SigDfl)? };
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+
+    fn shell(script: &str) -> Program {
+        Program {
+            file: "/bin/sh".into(),
+            args: ["sh", "-c", script].map(OsString::from).into(),
+            env: vec!["PATH=/usr/bin:/bin".into(), "WORD=a=b".into()],
+            cwd: None,
+            uid: None,
+            gid: None,
+            stdio: vec![Stdio::Ignore, Stdio::Ignore, Stdio::Ignore],
+        }
+    }
+
+    fn wait(child: &Child) -> Exit {
+        poll(&mut [PollFd::new(child.pidfd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
+        child.exited().unwrap().unwrap()
+    }
+
+    fn output(mut program: Program) -> String {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        program.stdio[1] = Stdio::Give(writer.into());
+        let child = Child::start(program).unwrap();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(wait(&child), Exit { code: 0, signal: 0 });
+        text
+    }
+
+    #[test]
+    fn code_and_signal_of_the_end_are_told_once() {
+        let child = Child::start(shell("exit 7")).unwrap();
+        assert_eq!(wait(&child), Exit { code: 7, signal: 0 });
+        assert_eq!(child.exited().unwrap_err().code(), "ECHILD");
+        let child = Child::start(shell("sleep 60")).unwrap();
+        assert_eq!(child.exited().unwrap(), None);
+        child.kill(0).unwrap();
+        child.kill(15).unwrap();
+        assert_eq!(wait(&child), Exit { code: 0, signal: 15 });
+    }
+
+    #[test]
+    fn environment_and_cwd_are_as_asked() {
+        let program = Program { cwd: Some("/".into()), ..shell("echo $WORD; pwd") };
+        assert_eq!(output(program), "a=b\n/\n");
+    }
+
+    #[test]
+    fn the_child_has_the_descriptor_it_was_given_and_not_ours() {
+        let (near, far) = socket::pair(nix::sys::socket::SockType::Stream).unwrap();
+        let has = |number: RawFd| format!("[ -e /proc/$$/fd/{number} ] && echo yes || echo no; ");
+        // Far above what the child could be given by chance.
+        let given = 40;
+        let mut program = shell(&(has(given) + &has(near.as_raw_fd()) + &has(far.as_raw_fd())));
+        program.stdio.resize_with(given as usize, || Stdio::Ignore);
+        program.stdio.push(Stdio::Give(far));
+        assert_eq!(output(program), "yes\nno\nno\n");
+    }
+
+    #[test]
+    fn what_cannot_be_started_says_why() {
+        let program = Program { file: "/nonexistent".into(), ..shell("") };
+        assert_eq!(Child::start(program).unwrap_err().code(), "ENOENT");
+        let program = Program { cwd: Some("/nonexistent".into()), ..shell("") };
+        assert_eq!(Child::start(program).unwrap_err().code(), "ENOENT");
+        let program = Program { file: "/".into(), ..shell("") };
+        assert_eq!(Child::start(program).unwrap_err().code(), "EACCES");
+        let mut program = shell("");
+        program.stdio[0] = Stdio::Inherit(1_000_000);
+        assert_eq!(Child::start(program).unwrap_err().code(), "EBADF");
+    }
+
+    #[test]
+    fn ignored_signals_are_back_at_their_default() {
+        // The test harness, like Node, ignores SIGPIPE. Signals from 32 on are the C library's.
+        let ignored = output(shell("grep SigIgn /proc/self/status"));
+        let mask = u64::from_str_radix(ignored.trim_start_matches("SigIgn:").trim(), 16).unwrap();
+        assert_eq!(mask & 0x7fff_ffff, 0);
+    }
+
+    #[test]
+    fn a_number_that_is_no_signal_is_refused() {
+        let child = Child::start(shell("exit 0")).unwrap();
+        assert_eq!(child.kill(1000).unwrap_err().code(), "EINVAL");
+        wait(&child);
+    }
+}

@@ -1,0 +1,185 @@
+//! The acceptor and its round-robin handles.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+use super::callback::Callback;
+use super::listen::{name, Query, SocketName};
+use super::uv::{Poll, READABLE};
+use super::Result;
+use crate::acceptor::{Acceptor as Core, Event};
+
+/// The thread that accepts connections and hands them over.
+#[napi]
+pub struct Acceptor {
+    core: Arc<Core>,
+    poll: Option<Rc<Poll>>,
+}
+
+/// One line of [`Acceptor::workers`].
+#[napi(object)]
+pub struct WorkerStatus {
+    /// The worker's id.
+    pub id: u32,
+    /// Connections handed to it.
+    pub handed: f64,
+    /// Connections that wait in its queue.
+    pub queued: u32,
+    /// Whether it takes nothing from its queue.
+    pub stuck: bool,
+}
+
+/// What the acceptor has to tell.
+#[napi(object)]
+pub struct AcceptorEvent {
+    /// "broken", "starved", "stuck", "recovered".
+    pub kind: String,
+    /// The worker it is about.
+    pub worker: Option<u32>,
+    /// The code of the error.
+    pub code: Option<String>,
+    /// What happened.
+    pub message: Option<String>,
+}
+
+impl From<Event> for AcceptorEvent {
+    fn from(event: Event) -> Self {
+        let (kind, worker, error) = match event {
+            Event::Broken { worker, error } => ("broken", Some(worker), Some(error)),
+            Event::Starved { error } => ("starved", None, Some(error)),
+            Event::Stuck { worker } => ("stuck", Some(worker), None),
+            Event::Recovered { worker } => ("recovered", Some(worker), None),
+        };
+        AcceptorEvent {
+            kind: kind.into(),
+            worker,
+            code: error.as_ref().map(crate::error::Error::code),
+            message: error.map(|error| error.to_string()),
+        }
+    }
+}
+
+#[napi]
+impl Acceptor {
+    /// Starts the thread. `onevent` is called when `nextEvent` has something.
+    #[napi(constructor)]
+    pub fn new(env: Env, onevent: Function<'_>) -> Result<Self> {
+        let core = Arc::new(Core::start()?);
+        // SAFETY: we are called by JavaScript, with a function.
+        let onevent = unsafe { Callback::new(env.raw(), "RUSTCLUSTERACCEPTOR", onevent.raw()) };
+        let poll = Poll::new(env.raw(), core.news(), move |_| onevent.call(&[]))?;
+        poll.start(READABLE);
+        poll.set_reference(false);
+        Ok(Acceptor { core, poll: Some(Rc::new(poll)) })
+    }
+
+    /// The next event, in the order in which they happened.
+    #[napi]
+    pub fn next_event(&self) -> Option<AcceptorEvent> {
+        self.core.next_event().map(AcceptorEvent::from)
+    }
+
+    /// The workers and their queues.
+    #[napi]
+    pub fn workers(&self) -> Vec<WorkerStatus> {
+        let line = |status: crate::acceptor::WorkerStatus| WorkerStatus {
+            id: status.id,
+            handed: status.handed as f64,
+            queued: u32::try_from(status.depth).unwrap_or(u32::MAX),
+            stuck: status.stuck,
+        };
+        self.core.workers().into_iter().map(line).collect()
+    }
+
+    /// Takes a worker out; what waits in its queue goes to others.
+    #[napi]
+    pub fn remove_worker(&self, worker: u32) {
+        self.core.remove_worker(worker);
+    }
+
+    /// Stops watching for events.
+    #[napi]
+    pub fn close(&mut self) {
+        self.poll = None;
+    }
+}
+
+impl Acceptor {
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+}
+
+/// A listening socket whose connections go round the workers that joined it.
+#[napi]
+pub struct RoundRobinHandle {
+    acceptor: Arc<Core>,
+    listener: u32,
+    errno: i32,
+    name: Option<SocketName>,
+    kind: &'static str,
+}
+
+#[napi]
+impl RoundRobinHandle {
+    /// Opens what is asked for; `errno` says whether that went well.
+    #[napi(constructor)]
+    pub fn new(acceptor: &Acceptor, query: Query, backlog: i32) -> Self {
+        let opened = query.open().and_then(|opened| opened.listen(backlog).map(|()| opened));
+        let acceptor = Arc::clone(&acceptor.core);
+        match opened {
+            Ok(opened) => {
+                let (name, kind) = (name(&opened), super::listen::kind_name(opened.kind()));
+                let listener = acceptor.add_listener(opened);
+                RoundRobinHandle { acceptor, listener, errno: 0, name, kind }
+            }
+            Err(error) => RoundRobinHandle { acceptor, listener: 0, errno: error.uv_errno(), name: None, kind: "tcp" },
+        }
+    }
+
+    /// 0, or the error as libuv numbers it.
+    #[napi(getter)]
+    pub fn errno(&self) -> i32 {
+        self.errno
+    }
+
+    /// The number under which connections of this handle are handed over.
+    #[napi(getter)]
+    pub fn listener(&self) -> u32 {
+        self.listener
+    }
+
+    /// "tcp" or "pipe": which handle adopts a connection.
+    #[napi(getter)]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The address, unless it is a path.
+    #[napi(getter)]
+    pub fn sockname(&self) -> Option<SocketName> {
+        let name = self.name.as_ref()?;
+        Some(SocketName { address: name.address.clone(), family: name.family.clone(), port: name.port })
+    }
+
+    /// Has a worker get connections; `false` if it is not there.
+    #[napi]
+    pub fn add(&self, worker: u32) -> bool {
+        self.acceptor.join(self.listener, worker)
+    }
+
+    /// Takes a worker off; `true` if it was the last, and the socket is closed.
+    #[napi]
+    pub fn remove(&self, worker: u32) -> bool {
+        self.acceptor.leave(self.listener, worker)
+    }
+
+    /// Closes the socket.
+    #[napi]
+    pub fn close(&self) {
+        self.acceptor.close(self.listener);
+    }
+}

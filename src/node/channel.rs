@@ -1,0 +1,327 @@
+//! The channel, driven on Node's loop.
+//!
+//! In: the loop says that the socket is readable, JavaScript is called once and takes out one run of messages
+//! after the other with `read`. Out: `send` queues, and writes the first message of a turn at once; the rest
+//! of the turn leaves at its end, in one write.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
+
+use napi::bindgen_prelude::*;
+use napi::{sys, JsString, JsValue};
+use napi_derive::napi;
+
+use super::callback::Callback;
+use super::uv::{Poll, Prepare, READABLE, WRITABLE};
+use super::{own, Result, Thrown};
+use crate::channel::{Channel as Core, Incoming, Pushed, Read};
+use crate::error::Error;
+use crate::flusher::Flusher;
+use crate::frame::{Kind, LIMIT};
+use crate::socket;
+
+/// One for the process: it has nothing to do as long as event loops turn.
+static FLUSHER: LazyLock<Flusher> = LazyLock::new(Flusher::start);
+
+/// How many reads one readiness of the socket is good for, before others on the loop get their turn.
+const READS: u32 = 16;
+
+/// `read` found nothing more for now.
+const NOTHING: i32 = 0;
+/// `read` found the end of the stream.
+const END: i32 = -1;
+/// `read` found that the process has no descriptor left; `resume` asks again.
+const STARVED: i32 = -2;
+
+/// The message stream between the primary and a worker.
+#[napi]
+pub struct Channel {
+    core: Arc<Core>,
+    incoming: RefCell<Incoming>,
+    poll: Option<Rc<Poll>>,
+    turn: Option<Rc<Turn>>,
+    reads: Rc<Cell<u32>>,
+    ended: Cell<bool>,
+}
+
+/// What is known of this turn of the loop.
+struct Turn {
+    prepare: Prepare,
+    /// Whether a message was sent in this turn: then the next ones are joined.
+    sent: Rc<Cell<bool>>,
+    /// Whether the flusher was told.
+    scheduled: Rc<Cell<bool>>,
+}
+
+/// What [`Channel::read`] took out.
+#[napi(object)]
+pub struct Messages {
+    /// The kind of the messages (1 JSON, 2 advanced, 3 control), 0: nothing more for now, -1: the end,
+    /// -2: no descriptor is left, call `resume` later.
+    pub kind: i32,
+    /// JSON and control: the messages as the text of one JSON array.
+    pub json: Option<String>,
+    /// Advanced: the messages, one after the other.
+    pub buffers: Option<Vec<Buffer>>,
+    /// The descriptor that came with the message, -1 if none did.
+    pub fd: i32,
+}
+
+#[napi]
+impl Channel {
+    /// Takes over a socket. `onread` is called when `read` has something, `onwrite` when the kernel took more
+    /// of what waited.
+    #[napi(constructor)]
+    pub fn new(env: Env, fd: i32, onread: Function<'_>, onwrite: Function<'_>) -> Result<Self> {
+        // SAFETY: JavaScript got the number from `fork`, or it was inherited for this, and gives it away.
+        let socket = unsafe { own(fd)? };
+        let core = Arc::new(Core::new(socket));
+        let reads = Rc::new(Cell::new(0));
+        let env = env.raw();
+        // SAFETY: we are called by JavaScript, with functions.
+        let (onread, onwrite) = unsafe {
+            (
+                Callback::new(env, "RUSTCLUSTERCHANNEL", onread.raw()),
+                Callback::new(env, "RUSTCLUSTERCHANNEL", onwrite.raw()),
+            )
+        };
+        let (budget, writer) = (Rc::clone(&reads), Arc::clone(&core));
+        let poll = Poll::new(env, core.socket(), move |events| {
+            if events & WRITABLE != 0 {
+                // A gone peer is told by the read that finds the end.
+                let _ = writer.flush();
+                onwrite.call(&[]);
+            }
+            if events & READABLE != 0 {
+                budget.set(READS);
+                onread.call(&[]);
+            }
+        })?;
+        poll.start(READABLE);
+        let (sent, scheduled) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+        let (writer, turn_sent, turn_scheduled) = (Arc::clone(&core), Rc::clone(&sent), Rc::clone(&scheduled));
+        let poll = Rc::new(poll);
+        let writable = Rc::downgrade(&poll);
+        let prepare = Prepare::new(env, move || {
+            turn_sent.set(false);
+            turn_scheduled.set(false);
+            if let (Ok(Pushed { blocked: true, .. }), Some(poll)) = (writer.flush(), writable.upgrade()) {
+                poll.start(READABLE | WRITABLE);
+            }
+        })?;
+        let turn = Some(Rc::new(Turn { prepare, sent, scheduled }));
+        Ok(Channel {
+            core,
+            incoming: RefCell::new(Incoming::new(LIMIT)),
+            poll: Some(poll),
+            turn,
+            reads,
+            ended: Cell::new(false),
+        })
+    }
+
+    /// Queues a message of JSON text and returns how many bytes wait. `fd`: a descriptor to go along (it is
+    /// duplicated), or -1. `kind`: 1 a user's message, 3 the cluster's.
+    ///
+    /// Throws `EPIPE` or `ECONNRESET` when the other process is gone, and `EMFILE`.
+    #[napi]
+    pub fn send_json(&self, env: Env, kind: u32, message: JsString<'_>, fd: i32) -> Result<u32> {
+        let kind = if kind == Kind::Control as u32 { Kind::Control } else { Kind::Json };
+        self.push(kind, fd, |bytes| append_utf8(env.raw(), message.raw(), bytes))
+    }
+
+    /// Queues a message that V8 has written; as `sendJson` else.
+    #[napi]
+    pub fn send_advanced(&self, message: BufferSlice<'_>, fd: i32) -> Result<u32> {
+        self.push(Kind::Advanced, fd, |bytes| bytes.extend_from_slice(&message))
+    }
+
+    /// Writes what waits, and returns how many bytes still do: those that the kernel does not take now.
+    #[napi]
+    pub fn flush(&self) -> Result<u32> {
+        let pushed = self.core.flush()?;
+        self.watch(pushed);
+        Ok(count(pushed.queued))
+    }
+
+    /// Bytes handed to the kernel since the beginning.
+    #[napi(getter)]
+    pub fn written(&self) -> f64 {
+        self.core.written() as f64
+    }
+
+    /// Takes out the next messages that have arrived. Throws when the other process does not speak our
+    /// protocol: nothing more can be read then.
+    #[napi]
+    pub fn read(&self) -> Result<Messages> {
+        let mut incoming = self.incoming.borrow_mut();
+        loop {
+            if let Some(run) = incoming.next_run()? {
+                return Ok(messages(run));
+            }
+            let found = match self.reads.get() {
+                _ if self.ended.get() => END,
+                0 => NOTHING,
+                left => {
+                    self.reads.set(left - 1);
+                    match incoming.read(self.core.socket())? {
+                        Read::Some => continue,
+                        Read::Nothing => NOTHING,
+                        Read::End => {
+                            self.ended.set(true);
+                            END
+                        }
+                        Read::Starved => {
+                            // Not to be told again and again that something is there.
+                            self.with_poll(Poll::stop);
+                            STARVED
+                        }
+                    }
+                }
+            };
+            return Ok(Messages { kind: found, json: None, buffers: None, fd: -1 });
+        }
+    }
+
+    /// Has `read` go on until nothing is there, although the loop does not say so.
+    #[napi]
+    pub fn drain(&self) {
+        self.reads.set(u32::MAX);
+    }
+
+    /// Watches the socket again, after `read` found no descriptor left.
+    #[napi]
+    pub fn resume(&self) {
+        self.with_poll(|poll| poll.start(READABLE));
+    }
+
+    /// Keeps the loop alive while the channel is open.
+    #[napi(js_name = "ref")]
+    pub fn reference(&self) {
+        self.with_poll(|poll| poll.set_reference(true));
+    }
+
+    /// Does not keep the loop alive.
+    #[napi]
+    pub fn unref(&self) {
+        self.with_poll(|poll| poll.set_reference(false));
+    }
+
+    /// Whether it keeps the loop alive.
+    #[napi]
+    pub fn has_ref(&self) -> bool {
+        self.poll.as_ref().is_some_and(|poll| poll.has_reference())
+    }
+
+    /// The number of the socket, -1 when the channel is closed.
+    #[napi(getter)]
+    pub fn fd(&self) -> i32 {
+        if self.poll.is_some() {
+            self.core.socket().as_raw_fd()
+        } else {
+            -1
+        }
+    }
+
+    /// Ends the channel. What waits to be written and finds no room is lost: see to it before.
+    #[napi]
+    pub fn close(&mut self) {
+        self.turn = None;
+        self.poll = None;
+        // The other end sees it at once, though the descriptor is closed when the loop is done with it.
+        let _ = nix::sys::socket::shutdown(self.core.socket().as_raw_fd(), nix::sys::socket::Shutdown::Both);
+    }
+}
+
+impl Channel {
+    fn push(&self, kind: Kind, fd: i32, write: impl FnOnce(&mut Vec<u8>)) -> Result<u32> {
+        let Some(turn) = &self.turn else { return Err(Error::os("sendmsg", nix::errno::Errno::EPIPE).into()) };
+        let descriptor = match fd {
+            ..0 => None,
+            // SAFETY: not negative, and only duplicated: of a closed one the kernel says EBADF.
+            fd => Some(socket::duplicate(unsafe { BorrowedFd::borrow_raw(fd) })?),
+        };
+        let first = !turn.sent.replace(true);
+        let pushed = self.core.push(kind, descriptor, first, write)?;
+        if first {
+            turn.prepare.arm();
+        }
+        if pushed.queued > 0 && !pushed.blocked && !turn.scheduled.replace(true) {
+            FLUSHER.schedule(&self.core);
+        }
+        self.watch(pushed);
+        Ok(count(pushed.queued))
+    }
+
+    /// Has the loop tell when the kernel takes more.
+    fn watch(&self, pushed: Pushed) {
+        if pushed.blocked {
+            self.with_poll(|poll| poll.start(READABLE | WRITABLE));
+        } else if pushed.queued == 0 {
+            self.with_poll(|poll| poll.start(READABLE));
+        }
+    }
+
+    fn with_poll(&self, act: impl FnOnce(&Poll)) {
+        if let Some(poll) = &self.poll {
+            act(poll);
+        }
+    }
+}
+
+fn count(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn messages(run: crate::channel::Run<'_>) -> Messages {
+    let fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
+    let kind = run.kind as i32;
+    if run.kind == Kind::Advanced {
+        let buffers = run.payloads.iter().map(|payload| Buffer::from(payload.to_vec())).collect();
+        return Messages { kind, json: None, buffers: Some(buffers), fd };
+    }
+    let length = run.payloads.iter().map(|payload| payload.len() + 1).sum::<usize>() + 1;
+    let mut json = Vec::with_capacity(length);
+    for (index, payload) in run.payloads.iter().enumerate() {
+        json.push(if index == 0 { b'[' } else { b',' });
+        json.extend_from_slice(payload);
+    }
+    json.push(b']');
+    // A peer may send any bytes; what is no UTF-8 will be no JSON either, or a wrong letter in a string.
+    let json = String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    Messages { kind, json: Some(json), buffers: None, fd }
+}
+
+/// Appends a JavaScript string as UTF-8, without a copy in between.
+fn append_utf8(env: sys::napi_env, value: sys::napi_value, bytes: &mut Vec<u8>) {
+    /// What is tried before the length is asked for, which costs a walk over the string.
+    const SHORT: usize = 1024;
+    let start = bytes.len();
+    let mut room = SHORT;
+    loop {
+        bytes.resize(start + room, 0);
+        let mut written = 0;
+        // SAFETY: a string, and `room` bytes of ours to write it to (the last is a NUL).
+        unsafe {
+            let target = bytes.as_mut_ptr().add(start).cast();
+            sys::napi_get_value_string_utf8(env, value, target, room, &mut written);
+        }
+        // A character has four bytes at most: with so much room left, nothing was cut.
+        if written + 4 < room {
+            bytes.truncate(start + written);
+            return;
+        }
+        let mut length = 0;
+        // SAFETY: asks for the length only.
+        unsafe { sys::napi_get_value_string_utf8(env, value, std::ptr::null_mut(), 0, &mut length) };
+        room = length + 5;
+    }
+}
+
+impl From<Thrown> for Error {
+    fn from(_: Thrown) -> Self {
+        Error::os("napi", nix::errno::Errno::EINVAL)
+    }
+}

@@ -1,0 +1,199 @@
+//! Starting a worker: its process, its channel and its handoff queue.
+
+use std::ffi::OsString;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::rc::{Rc, Weak};
+
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+use nix::sys::signal::Signal;
+use nix::sys::socket::SockType;
+
+use super::acceptor::Acceptor;
+use super::callback::Callback;
+use super::uv::{Poll, READABLE};
+use super::Result;
+use crate::error::Error;
+use crate::fork::{Child, Exit, Program, Stdio};
+use crate::handoff::Queue;
+use crate::socket;
+
+/// What to start, in the words of `child_process.spawn`.
+#[napi(object)]
+pub struct ForkOptions {
+    /// The file to execute.
+    pub file: String,
+    /// `argv`, the program's name first.
+    pub args: Vec<String>,
+    /// `KEY=value` each.
+    pub env_pairs: Vec<String>,
+    /// The working directory.
+    pub cwd: Option<String>,
+    /// The user to become.
+    pub uid: Option<u32>,
+    /// The group to become.
+    pub gid: Option<u32>,
+    /// What the child has under each number: "ignore", "pipe", "channel", "handoff", or a descriptor of ours.
+    pub stdio: Vec<Either<i32, String>>,
+}
+
+/// What [`fork`] made.
+#[napi(object)]
+pub struct Forked {
+    /// 0, or why the process could not be started, as libuv numbers it.
+    pub error: i32,
+    /// The process id, 0 if there is none.
+    pub pid: i32,
+    /// Our end of the channel, to be given to `new Channel`. Without a process it is at its end.
+    pub channel: i32,
+    /// Our ends of the pipes, -1 where there is none.
+    pub pipes: Vec<i32>,
+}
+
+/// A worker's process, to be told of its end. The place of Node's own process handle.
+#[napi]
+pub struct WorkerProcess {
+    child: Option<Rc<Child>>,
+    poll: Option<Rc<Poll>>,
+}
+
+/// Starts a worker. `process` is told of its end with `onexit(code, signal)`, `signal` being a number; with
+/// an `acceptor`, the worker can be handed connections under the number `worker`.
+#[napi]
+pub fn fork(
+    env: Env,
+    process: &mut WorkerProcess,
+    options: ForkOptions,
+    acceptor: Option<&Acceptor>,
+    worker: u32,
+    onexit: Function<'_>,
+) -> Result<Forked> {
+    let (channel, their_channel) = socket::pair(SockType::Stream)?;
+    let (near, far) = socket::pair(SockType::SeqPacket)?;
+    let queue = Queue::new(worker, near, socket::duplicate(&far)?);
+    let mut pipes = Vec::with_capacity(options.stdio.len());
+    let mut stdio = Vec::with_capacity(options.stdio.len());
+    let (mut their_channel, mut far) = (Some(their_channel), Some(far));
+    for wanted in &options.stdio {
+        let (ours, theirs) = match wanted {
+            Either::A(descriptor) => (None, Stdio::Inherit(*descriptor)),
+            Either::B(word) => match word.as_str() {
+                "pipe" => {
+                    let (ours, theirs) = socket::pair(SockType::Stream)?;
+                    (Some(ours), Stdio::Give(theirs))
+                }
+                "channel" => (None, their_channel.take().map_or(Stdio::Ignore, Stdio::Give)),
+                "handoff" => (None, far.take().map_or(Stdio::Ignore, Stdio::Give)),
+                _ => (None, Stdio::Ignore),
+            },
+        };
+        pipes.push(ours);
+        stdio.push(theirs);
+    }
+    drop((their_channel, far));
+    let words = |words: Vec<String>| words.into_iter().map(OsString::from).collect();
+    let program = Program {
+        file: options.file.into(),
+        args: words(options.args),
+        env: words(options.env_pairs),
+        cwd: options.cwd.map(OsString::from),
+        uid: options.uid,
+        gid: options.gid,
+        stdio,
+    };
+    let raw = |descriptor: Option<OwnedFd>| descriptor.map_or(-1, IntoRawFd::into_raw_fd);
+    let (error, pid) = match Child::start(program) {
+        Ok(child) => {
+            if let Some(acceptor) = acceptor {
+                acceptor.core().add_worker(worker, queue)?;
+            }
+            let pid = child.pid();
+            process.watch(&env, child, &onexit)?;
+            (0, pid)
+        }
+        Err(error) => (error.uv_errno(), 0),
+    };
+    Ok(Forked { error, pid, channel: channel.into_raw_fd(), pipes: pipes.into_iter().map(raw).collect() })
+}
+
+#[napi]
+impl WorkerProcess {
+    /// One without a process yet.
+    #[napi(constructor)]
+    #[allow(clippy::new_without_default, reason = "JavaScript makes it")]
+    pub fn new() -> Self {
+        WorkerProcess { child: None, poll: None }
+    }
+
+    /// Sends a signal; 0, or the error as libuv numbers it.
+    #[napi]
+    pub fn kill(&self, signal: i32) -> i32 {
+        let gone = Error::os("kill", nix::errno::Errno::ESRCH);
+        match self.child.as_ref().map_or(Err(gone), |child| child.kill(signal)) {
+            Ok(()) => 0,
+            Err(error) => error.uv_errno(),
+        }
+    }
+
+    /// Keeps the loop alive while the process lives.
+    #[napi(js_name = "ref")]
+    pub fn reference(&self) {
+        if let Some(poll) = &self.poll {
+            poll.set_reference(true);
+        }
+    }
+
+    /// Does not keep the loop alive.
+    #[napi]
+    pub fn unref(&self) {
+        if let Some(poll) = &self.poll {
+            poll.set_reference(false);
+        }
+    }
+
+    /// Whether it keeps the loop alive.
+    #[napi]
+    pub fn has_ref(&self) -> bool {
+        self.poll.as_ref().is_some_and(|poll| poll.has_reference())
+    }
+
+    /// Lets go of a process that has ended.
+    #[napi]
+    pub fn close(&mut self) {
+        self.poll = None;
+        self.child = None;
+    }
+}
+
+impl WorkerProcess {
+    fn watch(&mut self, env: &Env, child: Child, onexit: &Function<'_>) -> Result<()> {
+        let child = Rc::new(child);
+        // SAFETY: we are called by JavaScript, with a function.
+        let onexit = unsafe { Callback::new(env.raw(), "PROCESSWRAP", onexit.raw()) };
+        let watched = Rc::clone(&child);
+        let poll = Rc::new_cyclic(|own_poll: &Weak<Poll>| {
+            let own_poll = own_poll.clone();
+            let ready = move |_| {
+                let exit = match watched.exited() {
+                    Ok(None) => return,
+                    Ok(Some(exit)) => exit,
+                    // Somebody else reaped it: that it has ended is all that can be known.
+                    Err(_) => Exit { code: 0, signal: 0 },
+                };
+                own_poll.upgrade().inspect(|poll| poll.stop());
+                onexit.call(&[exit.code, exit.signal]);
+            };
+            Poll::new(env.raw(), child.pidfd(), ready).expect("the descriptor is a pidfd that nobody watches")
+        });
+        poll.start(READABLE);
+        self.child = Some(child);
+        self.poll = Some(poll);
+        Ok(())
+    }
+}
+
+/// The name of a signal ("SIGTERM"), as Node has it.
+#[napi]
+pub fn signal_name(number: i32) -> Option<&'static str> {
+    Signal::try_from(number).ok().map(Signal::as_str)
+}

@@ -1,0 +1,153 @@
+//! What a worker asks to listen on, as JavaScript says it.
+
+use napi_derive::napi;
+use nix::errno::Errno;
+
+use super::Result;
+use crate::error::Error;
+use crate::listen::{Kind, Opened, Request};
+use crate::socket;
+
+/// `UV_TCP_IPV6ONLY`, `UV_UDP_IPV6ONLY`
+const IPV6_ONLY: u32 = 1;
+/// `UV_UDP_REUSEADDR`
+const REUSE_ADDRESS: u32 = 4;
+
+/// The fields of a worker's 'queryServer' message that say what to open.
+#[napi(object)]
+pub struct Query {
+    /// An IP address or a path; none: every address.
+    pub address: Option<String>,
+    /// The port; -1 for a path.
+    pub port: Option<i32>,
+    /// "4", "6", "-1" (a path), "udp4", "udp6".
+    pub address_type: Option<String>,
+    /// A descriptor of the primary, or none.
+    pub fd: Option<i32>,
+    /// libuv's flags.
+    pub flags: Option<u32>,
+    /// A path that every user may read.
+    pub readable_all: Option<bool>,
+    /// A path that every user may write to.
+    pub writable_all: Option<bool>,
+}
+
+impl Query {
+    /// Opens and binds what is asked for.
+    pub(super) fn open(&self) -> crate::error::Result<Opened> {
+        Opened::bind(&self.request()?)
+    }
+
+    fn request(&self) -> crate::error::Result<Request> {
+        if let Some(descriptor @ 0..) = self.fd {
+            return Ok(Request::Descriptor(descriptor));
+        }
+        let flags = self.flags.unwrap_or_default();
+        let ipv6_only = flags & IPV6_ONLY != 0;
+        let udp = self.address_type.as_deref().is_some_and(|kind| kind.starts_with("udp"));
+        match (self.port.unwrap_or_default(), &self.address) {
+            (..0, Some(path)) => Ok(Request::Unix {
+                path: path.into(),
+                readable_all: self.readable_all.unwrap_or_default(),
+                writable_all: self.writable_all.unwrap_or_default(),
+            }),
+            (..0, None) => Err(Error::os("bind", Errno::EINVAL)),
+            (port, host) => {
+                let port = u16::try_from(port).map_err(|_| Error::os("bind", Errno::EINVAL))?;
+                let host = host.clone().filter(|host| !host.is_empty());
+                match host {
+                    Some(host) if udp => {
+                        let reuse_address = flags & REUSE_ADDRESS != 0;
+                        Ok(Request::Udp { host, port, ipv6_only, reuse_address })
+                    }
+                    None if udp => Err(Error::os("bind", Errno::EINVAL)),
+                    host => Ok(Request::Tcp { host, port, ipv6_only }),
+                }
+            }
+        }
+    }
+}
+
+/// The address of a socket, as `handle.getsockname()` fills it in.
+#[napi(object)]
+pub struct SocketName {
+    /// The IP address.
+    pub address: String,
+    /// "IPv4" or "IPv6".
+    pub family: String,
+    /// The port.
+    pub port: u32,
+}
+
+pub(super) fn name(opened: &Opened) -> Option<SocketName> {
+    opened.address().map(|address| SocketName {
+        address: address.ip().to_string(),
+        family: if address.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
+        port: address.port().into(),
+    })
+}
+
+pub(super) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tcp => "tcp",
+        Kind::Pipe => "pipe",
+        Kind::Udp => "udp",
+    }
+}
+
+/// A bound socket that workers share: each gets a descriptor of it, and accepts or receives for itself.
+#[napi]
+pub struct SharedHandle {
+    opened: Option<Opened>,
+    errno: i32,
+}
+
+#[napi]
+impl SharedHandle {
+    /// Opens what is asked for; `errno` says whether that went well.
+    #[napi(constructor)]
+    pub fn new(query: Query) -> Self {
+        match query.open() {
+            Ok(opened) => SharedHandle { opened: Some(opened), errno: 0 },
+            Err(error) => SharedHandle { opened: None, errno: error.uv_errno() },
+        }
+    }
+
+    /// 0, or the error as libuv numbers it.
+    #[napi(getter)]
+    pub fn errno(&self) -> i32 {
+        self.errno
+    }
+
+    /// "tcp", "pipe" or "udp": which handle adopts the descriptor.
+    #[napi(getter)]
+    pub fn kind(&self) -> Option<&'static str> {
+        self.opened.as_ref().map(|opened| kind_name(opened.kind()))
+    }
+
+    /// The descriptor, to be sent to a worker; -1 when closed.
+    #[napi(getter)]
+    pub fn fd(&self) -> i32 {
+        use std::os::fd::AsRawFd;
+        self.opened.as_ref().map_or(-1, |opened| opened.socket().as_raw_fd())
+    }
+
+    /// Closes the primary's descriptor, and unlinks a path.
+    #[napi]
+    pub fn close(&mut self) {
+        self.opened = None;
+    }
+}
+
+/// A pair of connected sockets' ends, or a fresh socket, for the shim to find a handle's class with.
+#[napi]
+pub fn open_socket(kind: String) -> Result<i32> {
+    use nix::sys::socket::{socket, AddressFamily, SockFlag, SockType};
+    use std::os::fd::IntoRawFd;
+    if kind == "pipe" {
+        return Ok(socket::pair(SockType::Stream)?.0.into_raw_fd());
+    }
+    let descriptor = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|errno| Error::os("socket", errno))?;
+    Ok(descriptor.into_raw_fd())
+}

@@ -1,0 +1,61 @@
+//! What JavaScript sees of the core: the only module that knows Node-API and libuv.
+
+#![allow(missing_debug_implementations, reason = "only JavaScript sees these types")]
+
+mod acceptor;
+mod callback;
+mod channel;
+mod fork;
+mod intake;
+mod listen;
+mod uv;
+
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use napi_derive::napi;
+
+use crate::error::Error;
+
+/// An error as JavaScript gets it: with our stable code.
+type Thrown = napi::Error<String>;
+
+/// A result whose error is thrown.
+type Result<T> = std::result::Result<T, Thrown>;
+
+impl From<Error> for Thrown {
+    fn from(error: Error) -> Self {
+        Thrown::new(error.code(), error.to_string())
+    }
+}
+
+/// Takes over a descriptor that JavaScript names by its number.
+///
+/// # Safety
+/// JavaScript gives the number away: nothing else closes it.
+unsafe fn own(descriptor: RawFd) -> Result<OwnedFd> {
+    if descriptor < 0 {
+        return Err(Error::os("dup", nix::errno::Errno::EBADF).into());
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Closes a descriptor that came with a message and that nobody adopted.
+#[napi]
+pub fn close(descriptor: i32) {
+    // SAFETY: JavaScript got the number from `Channel.read` or from an intake, and gives it away here.
+    drop(unsafe { own(descriptor) });
+}
+
+/// Makes an inherited descriptor close-on-exec, so that a grandchild does not get it.
+#[napi]
+pub fn close_on_exec(descriptor: i32) -> Result<()> {
+    use nix::fcntl::{fcntl, FcntlArg, FdFlag};
+    if descriptor < 0 {
+        return Err(Error::os("fcntl", nix::errno::Errno::EBADF).into());
+    }
+    // SAFETY: not -1; of a closed one the kernel says EBADF.
+    let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(descriptor) };
+    fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|errno| Error::os("fcntl", errno))?;
+    Ok(())
+}
