@@ -183,21 +183,25 @@ fn bind_path(path: &Path, readable_all: bool, writable_all: bool) -> Result<Open
 /// Takes over a descriptor that the program opened: `server.listen({ fd })` closes it with the server, in
 /// Node too.
 fn adopt(descriptor: RawFd) -> Result<Opened> {
-    let refused = || Error::os("listen", Errno::EINVAL);
-    if descriptor < 0 || nix::fcntl::fcntl(borrow(descriptor), nix::fcntl::FcntlArg::F_GETFD).is_err() {
-        return Err(refused());
-    }
-    let address: SockaddrStorage = getsockname(descriptor).map_err(|_| refused())?;
-    let socket_type = getsockopt(&borrow(descriptor), sockopt::SockType).map_err(|_| refused())?;
-    let kind = match (address.family(), socket_type) {
-        (Some(AddressFamily::Inet | AddressFamily::Inet6), SockType::Stream) => Kind::Tcp,
-        (Some(AddressFamily::Inet | AddressFamily::Inet6), SockType::Datagram) => Kind::Udp,
-        (Some(AddressFamily::Unix), SockType::Stream) => Kind::Pipe,
-        _ => return Err(refused()),
-    };
+    let kind = kind_of(descriptor).ok_or(Error::os("listen", Errno::EINVAL))?;
     // SAFETY: the descriptor is open, and the program gave it away with `listen({ fd })`.
     let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
     Ok(Opened { socket, kind, _path: None })
+}
+
+/// What an open descriptor is; `None` if it is closed, or no socket that libuv can adopt.
+pub fn kind_of(descriptor: RawFd) -> Option<Kind> {
+    if descriptor < 0 {
+        return None;
+    }
+    let address: SockaddrStorage = getsockname(descriptor).ok()?;
+    let socket_type = getsockopt(&borrow(descriptor), sockopt::SockType).ok()?;
+    match (address.family()?, socket_type) {
+        (AddressFamily::Inet | AddressFamily::Inet6, SockType::Stream) => Some(Kind::Tcp),
+        (AddressFamily::Inet | AddressFamily::Inet6, SockType::Datagram) => Some(Kind::Udp),
+        (AddressFamily::Unix, SockType::Stream) => Some(Kind::Pipe),
+        _ => None,
+    }
 }
 
 fn borrow<'a>(descriptor: RawFd) -> BorrowedFd<'a> {

@@ -15,7 +15,7 @@ use napi_derive::napi;
 
 use super::callback::Callback;
 use super::uv::{Poll, Prepare, READABLE, WRITABLE};
-use super::{own, Result, Thrown};
+use super::{own, Result};
 use crate::channel::{Channel as Core, Incoming, Pushed, Read};
 use crate::error::Error;
 use crate::flusher::Flusher;
@@ -144,6 +144,12 @@ impl Channel {
         let pushed = self.core.flush()?;
         self.watch(pushed);
         Ok(count(pushed.queued))
+    }
+
+    /// Bytes that wait to be written.
+    #[napi(getter)]
+    pub fn queued(&self) -> u32 {
+        count(self.core.queued())
     }
 
     /// Bytes handed to the kernel since the beginning.
@@ -317,11 +323,5 @@ fn append_utf8(env: sys::napi_env, value: sys::napi_value, bytes: &mut Vec<u8>) 
         // SAFETY: asks for the length only.
         unsafe { sys::napi_get_value_string_utf8(env, value, std::ptr::null_mut(), 0, &mut length) };
         room = length + 5;
-    }
-}
-
-impl From<Thrown> for Error {
-    fn from(_: Thrown) -> Self {
-        Error::os("napi", nix::errno::Errno::EINVAL)
     }
 }

@@ -139,7 +139,14 @@ impl SharedHandle {
     }
 }
 
-/// A pair of connected sockets' ends, or a fresh socket, for the shim to find a handle's class with.
+/// What a received descriptor is: "tcp", "pipe", "udp", or nothing that a handle can adopt. libuv aborts on
+/// descriptors that epoll cannot watch, so no other may reach it.
+#[napi]
+pub fn descriptor_kind(descriptor: i32) -> Option<&'static str> {
+    crate::listen::kind_of(descriptor).map(kind_name)
+}
+
+/// A fresh socket, "tcp" or "pipe", for the shim to find a handle's class with.
 #[napi]
 pub fn open_socket(kind: String) -> Result<i32> {
     use nix::sys::socket::{socket, AddressFamily, SockFlag, SockType};

@@ -1,0 +1,178 @@
+'use strict';
+
+// Handles that travel with messages, and descriptors that become handles: net.Socket, net.Server,
+// dgram.Socket and the raw handles beneath them.
+//
+// On its way a handle is a descriptor and a message { cmd: 'NODE_HANDLE', type, msg, … }. The descriptor is
+// duplicated when it is sent (src/node/channel.rs), so the sender may close its own at once: no answer of the
+// receiver is waited for.
+
+const dgram = require('node:dgram');
+const net = require('node:net');
+
+const errors = require('./errors');
+const native = require('./native').load();
+const { SocketListReceive, SocketListSend } = require('./socket_list');
+
+/** `TCPConstants.SOCKET` and `PipeConstants.SOCKET`. */
+const SOCKET = 0;
+
+const noop = () => {};
+
+/** Node's wrap classes are not public; they are the constructors of the handles of public objects. */
+const classes = {
+  get tcp() {
+    return remember('tcp', streamClass('tcp'));
+  },
+  get pipe() {
+    return remember('pipe', streamClass('pipe'));
+  },
+  get udp() {
+    const socket = dgram.createSocket('udp4');
+    const { constructor } = udpHandle(socket);
+    socket.close();
+    return remember('udp', constructor);
+  },
+};
+
+function remember(name, value) {
+  Object.defineProperty(classes, name, { value });
+  return value;
+}
+
+function streamClass(kind) {
+  const fd = native.openSocket(kind);
+  const socket = new net.Socket({ fd, readable: false, writable: false, manualStart: true });
+  const { constructor } = socket._handle;
+  socket._handle.close();
+  socket._handle = null;
+  return constructor;
+}
+
+/** The handle beneath a dgram.Socket. */
+function udpHandle(socket) {
+  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+  return socket[symbol]?.handle;
+}
+
+/**
+ * A handle over a descriptor.
+ * @param {'tcp' | 'pipe' | 'udp'} kind
+ * @param {number} fd closed if it cannot be adopted
+ */
+function open(kind, fd) {
+  const Wrap = classes[kind];
+  const handle = kind === 'udp' ? new Wrap() : new Wrap(SOCKET);
+  const errno = handle.open(fd);
+  if (errno) {
+    native.close(fd);
+    throw Object.assign(new Error(`open: descriptor ${fd} is no ${kind} handle`), { errno });
+  }
+  return handle;
+}
+
+/** Sent sockets that came from a server: their list in this process. */
+function socketList(channel, direction, key) {
+  const lists = channel.sockets[direction];
+  const List = direction === 'send' ? SocketListSend : SocketListReceive;
+  lists[key] ??= new List(channel.target, key);
+  return lists[key];
+}
+
+/** For each type of message, how it is sent: the handle, what the message says besides, what happens after. */
+const senders = {
+  'net.Socket'(channel, socket, { keepOpen }) {
+    const handle = socket._handle;
+    if (!handle) return {};
+    const extra = {};
+    if (socket.server) {
+      extra.key = socket.server._connectionKey;
+      const known = channel.sockets.send[extra.key];
+      const list = socketList(channel, 'send', extra.key);
+      if (!known) socket.server._setupWorker(list);
+      if (!keepOpen) socket.server._connections--;
+    }
+    if (keepOpen) return { handle, extra };
+    detach(socket);
+    return { handle, extra, sent: () => handle.close() };
+  },
+  'net.Server': (_channel, server) => ({ handle: server._handle }),
+  'net.Native': (_channel, handle) => ({ handle }),
+  'dgram.Socket': (_channel, socket) => ({ handle: udpHandle(socket), extra: { dgramType: socket.type } }),
+  'dgram.Native': (_channel, handle) => ({ handle }),
+};
+
+/** Takes the handle out of a socket that goes to another process. */
+function detach(socket) {
+  const { parser, _httpMessage } = socket;
+  socket._handle.onread = noop;
+  if (parser) {
+    // An HTTP parser may read from the handle itself.
+    if (parser._consumed) parser.unconsume();
+    parser.remove();
+    parser.socket = null;
+    parser.incoming = null;
+    socket.parser = null;
+    _httpMessage?.detachSocket(socket);
+  }
+  socket._handle = null;
+  socket.setTimeout(0);
+}
+
+function typeOf(handle) {
+  if (handle instanceof net.Socket) return 'net.Socket';
+  if (handle instanceof net.Server) return 'net.Server';
+  if (handle instanceof dgram.Socket) return 'dgram.Socket';
+  if (handle instanceof classes.tcp || handle instanceof classes.pipe) return 'net.Native';
+  if (handle instanceof classes.udp) return 'dgram.Native';
+  throw errors.invalidHandleType();
+}
+
+/**
+ * Prepares a handle for its way.
+ * @returns {{ message: object, fd: number, sent(): void }} what to send, and what to do once it is
+ */
+function send(channel, msg, sentHandle, options) {
+  const type = typeOf(sentHandle);
+  const { handle, extra, sent = noop } = senders[type](channel, sentHandle, options);
+  // A handle that was sent before is none any more: the text goes alone.
+  if (!handle) return { message: msg, fd: -1, sent };
+  return { message: { cmd: 'NODE_HANDLE', type, msg, ...extra }, fd: handle.fd, sent };
+}
+
+/** For each type of message, what the user gets of a handle. */
+const receivers = {
+  'net.Socket'(channel, { key }, handle, done) {
+    const socket = new net.Socket({ handle, readable: true, writable: true });
+    if (key) socketList(channel, 'got', key).add({ socket });
+    done(socket);
+  },
+  'net.Server'(_channel, _message, handle, done) {
+    const server = new net.Server();
+    server.listen(handle, () => done(server));
+  },
+  'net.Native': (_channel, _message, handle, done) => done(handle),
+  'dgram.Socket'(_channel, { dgramType }, handle, done) {
+    const socket = new dgram.Socket(dgramType);
+    socket.bind(handle, () => done(socket));
+  },
+  'dgram.Native': (_channel, _message, handle, done) => done(handle),
+};
+
+/**
+ * Makes what the user gets of a received descriptor.
+ * @param {(handle: unknown) => void} done called with it; with undefined if the descriptor is not what the
+ *   message says
+ */
+function receive(channel, message, fd, done) {
+  const kind = native.descriptorKind(fd);
+  const receiver = Object.hasOwn(receivers, message?.type) ? receivers[message.type] : undefined;
+  if (!kind || !receiver || message.type.startsWith('dgram') !== (kind === 'udp')) {
+    native.close(fd);
+    done(undefined);
+    return;
+  }
+  receiver(channel, message, open(kind, fd), done);
+}
+
+module.exports = { open, send, receive };

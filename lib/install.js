@@ -1,0 +1,74 @@
+'use strict';
+
+// Decides what this process is, and makes Node's own cluster object ours, in place: net, http, dgram and every
+// dependency have it already, or will get it from require('cluster').
+
+const { syncBuiltinESMExports } = require('node:module');
+const { isMainThread } = require('node:worker_threads');
+
+const errors = require('./errors');
+const nativeLoader = require('./native');
+
+const VARIABLE = 'RUST_CLUSTER_WORKER';
+const INSTALLED = Symbol.for('rust-cluster.installed');
+
+/** What the primary told a process that is its worker; undefined for any other process. */
+function identity() {
+  const word = isMainThread ? process.env[VARIABLE] : undefined;
+  if (!word) return undefined;
+  // Not for grandchildren.
+  delete process.env[VARIABLE];
+  const [id, channel, handoff, serialization] = word.split(':');
+  return { id: Number(id), channel: Number(channel), handoff: Number(handoff), serialization };
+}
+
+/** @returns {import('node:cluster').Cluster} */
+function install() {
+  const worker = nativeLoader.supported ? identity() : undefined;
+  const cluster = worker ? requireAsWorker() : require('node:cluster');
+  // Installed already, perhaps by another copy of this package; or a worker of Node's own cluster.
+  if (cluster[INSTALLED] || (cluster.isWorker && !worker)) return cluster;
+  if (!nativeLoader.supported) {
+    process.emitWarning(
+      `rust-cluster has no native engine for ${process.platform} yet: Node's own cluster serves in its place.`,
+      { code: 'ERR_RUST_CLUSTER_UNSUPPORTED' },
+    );
+    return cluster;
+  }
+  if (worker) becomeWorker(cluster, worker);
+  else becomePrimary(cluster);
+  Object.defineProperty(cluster, INSTALLED, { value: true });
+  syncBuiltinESMExports();
+  return cluster;
+}
+
+/** Node decides by this variable, when cluster is first loaded, which members the object has. */
+function requireAsWorker() {
+  process.env.NODE_UNIQUE_ID = '1';
+  try {
+    return require('node:cluster');
+  } finally {
+    delete process.env.NODE_UNIQUE_ID;
+  }
+}
+
+function becomePrimary(cluster) {
+  if (Object.keys(cluster.workers).length > 0) throw errors.tooLate();
+  require('./primary')(cluster);
+}
+
+function becomeWorker(cluster, { id, channel, handoff, serialization }) {
+  const native = nativeLoader.load();
+  native.closeOnExec(channel);
+  if (handoff >= 0) native.closeOnExec(handoff);
+  const { setupChannel } = require('./channel');
+  const { control } = setupChannel(process, channel, serialization);
+  // The channel keeps the process alive while somebody listens to it.
+  control.start();
+  const counted = name => name === 'message' || name === 'disconnect';
+  process.on('newListener', name => counted(name) && control.refCounted());
+  process.on('removeListener', name => counted(name) && control.unrefCounted());
+  require('./child')(cluster, { id, handoff });
+}
+
+module.exports = install;

@@ -1,0 +1,144 @@
+'use strict';
+
+// What the workers listen on: one handle a key, opened when the first worker asks and closed when the last
+// leaves. Opening, accepting and handing over are Rust's.
+
+const path = require('node:path');
+
+const native = require('./native').load();
+
+/** Node's default, 511: the kernel makes 512 of it. */
+const BACKLOG = 511;
+
+/** Connections go round the workers. */
+class RoundRobin {
+  #handle;
+
+  constructor(acceptor, query, backlog) {
+    this.#handle = new native.RoundRobinHandle(acceptor, query, backlog > 0 ? backlog : BACKLOG);
+    this.workers = new Set();
+    this.errno = this.#handle.errno;
+  }
+
+  /** What a worker is told; its connections come under the listener's number. */
+  get reply() {
+    const { listener, kind, sockname } = this.#handle;
+    return { listener, kind, sockname };
+  }
+
+  fd = -1;
+
+  add(worker) {
+    this.workers.add(worker.id);
+    this.#handle.add(worker.id);
+  }
+
+  /** @returns {boolean} whether that was the last one, and the socket is closed */
+  remove(worker) {
+    return this.workers.delete(worker.id) && this.#handle.remove(worker.id);
+  }
+}
+
+/** Every worker has a descriptor of the socket (SCHED_NONE, and always for UDP). */
+class Shared {
+  #handle;
+
+  constructor(query) {
+    this.#handle = new native.SharedHandle(query);
+    this.workers = new Set();
+    this.errno = this.#handle.errno;
+  }
+
+  get reply() {
+    return { kind: this.#handle.kind };
+  }
+
+  get fd() {
+    return this.#handle.fd;
+  }
+
+  add(worker) {
+    this.workers.add(worker.id);
+  }
+
+  remove(worker) {
+    if (!this.workers.delete(worker.id) || this.workers.size > 0) return false;
+    this.#handle.close();
+    return true;
+  }
+}
+
+class Listeners {
+  #byKey = new Map();
+  #acceptor;
+
+  /** @param {object | undefined} acceptor undefined: every socket is shared (SCHED_NONE) */
+  constructor(acceptor) {
+    this.#acceptor = acceptor;
+  }
+
+  /**
+   * A worker wants to listen.
+   * @param {import('./worker')} worker
+   * @param {object} query its 'queryServer' message
+   * @returns {{ reply: object, fd: number, add(): void }} the answer, and what to do once it is sent
+   */
+  query(worker, query) {
+    const key = keyOf(query);
+    const known = this.#byKey.get(key);
+    // A second listen of one worker on one address is an attempt of its own, which fails as it would
+    // without a cluster (node#60141, node#64869).
+    let handle = known?.workers.has(worker.id) ? undefined : known;
+    handle ??= this.#open(query);
+    if (handle.errno) return { reply: { errno: handle.errno, key }, fd: -1, add() {} };
+    this.#byKey.set(key, handle);
+    handle.data ??= query.data;
+    return {
+      reply: { errno: null, key, data: handle.data, ...handle.reply },
+      fd: handle.fd,
+      add: () => handle.add(worker),
+    };
+  }
+
+  #open(query) {
+    const { address, addressType, fd, flags, backlog, readableAll, writableAll } = query;
+    const native = {
+      address: shortest(query) ?? undefined,
+      port: query.port ?? undefined,
+      addressType: `${addressType}`,
+      fd: fd >= 0 && fd !== null ? fd : undefined,
+      flags: flags ?? undefined,
+      readableAll: Boolean(readableAll),
+      writableAll: Boolean(writableAll),
+    };
+    void address;
+    const udp = `${addressType}`.startsWith('udp');
+    return this.#acceptor && !udp ? new RoundRobin(this.#acceptor, native, backlog) : new Shared(native);
+  }
+
+  /** A worker closes one of its servers. */
+  close(worker, key) {
+    if (this.#byKey.get(key)?.remove(worker)) this.#byKey.delete(key);
+  }
+
+  /** A worker leaves. */
+  remove(worker) {
+    for (const [key, handle] of this.#byKey) {
+      if (handle.remove(worker)) this.#byKey.delete(key);
+    }
+  }
+}
+
+/** The n-th listen(0) of every worker gets the same port; any other address is one, whoever asks. */
+function keyOf({ address, port, addressType, fd, index }) {
+  return `${address}:${port}:${addressType}:${fd}${port === 0 ? `:${index}` : ''}`;
+}
+
+/** A path has about 100 bytes in the kernel: the shorter of the absolute and the relative one is bound. */
+function shortest({ address, port }) {
+  if (!(port < 0) || typeof address !== 'string') return address;
+  const relative = path.relative(process.cwd(), address);
+  return relative.length < address.length ? relative : address;
+}
+
+module.exports = Listeners;

@@ -1,0 +1,47 @@
+'use strict';
+
+// Finds the addon. Where there is none for this platform, `load` returns undefined: Node's own cluster serves.
+
+const path = require('node:path');
+
+const root = path.join(__dirname, '..');
+
+/** Whether this platform has a native engine at all. */
+const supported = process.platform === 'linux';
+
+/** The addon that `npm run build` makes. */
+const built = path.join(root, 'rust-cluster.node');
+
+/** The places where the addon may be, in the order in which they are tried. */
+function candidates() {
+  const { env, arch } = process;
+  const prebuilt = ['gnu', 'musl'].map(libc => `rust-cluster-linux-${arch}-${libc}`);
+  return [env.RUST_CLUSTER_BINARY, ...prebuilt, built].filter(Boolean);
+}
+
+/**
+ * The addon.
+ * @returns {object | undefined} undefined on a platform that has none
+ */
+function load() {
+  if (!supported) return undefined;
+  const failures = [];
+  for (const candidate of candidates()) {
+    try {
+      return require(candidate);
+    } catch (error) {
+      failures.push(`  ${candidate}\n    ${error.message.split('\n')[0]}`);
+    }
+  }
+  const error = new Error(
+    `rust-cluster was asked to load its native addon for ${process.platform} ${process.arch}, and found none.\n` +
+      `Tried, in this order:\n${failures.join('\n')}\n` +
+      'To mend it, with a Rust toolchain (https://rustup.rs) on the PATH:\n' +
+      `  cd ${root} && npm run build\n` +
+      'or install the package again where optional dependencies and install scripts are allowed.',
+  );
+  error.code = 'ERR_RUST_CLUSTER_NO_BINARY';
+  throw error;
+}
+
+module.exports = { load, supported, built };

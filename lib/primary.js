@@ -1,0 +1,245 @@
+'use strict';
+
+// The cluster object of the primary.
+
+const assert = require('node:assert');
+
+const debug = require('./debug');
+const errors = require('./errors');
+const Listeners = require('./listeners');
+const native = require('./native').load();
+const Requests = require('./requests');
+const Worker = require('./worker');
+const { channelOf } = require('./channel');
+const { forkWorker } = require('./worker_process');
+
+const SCHED_NONE = 1;
+const SCHED_RR = 2;
+
+/**
+ * Makes `cluster` the cluster object of a primary.
+ * @param {import('node:cluster').Cluster} cluster Node's own object, in place
+ */
+function install(cluster) {
+  let ids = 0;
+  let initialized = false;
+  let acceptor;
+  let listeners;
+  const requests = new WeakMap();
+
+  cluster.isWorker = false;
+  cluster.isMaster = true;
+  cluster.isPrimary = true;
+  cluster.Worker = Worker;
+  cluster.workers = {};
+  cluster.settings = {};
+  cluster.SCHED_NONE = SCHED_NONE;
+  cluster.SCHED_RR = SCHED_RR;
+  cluster.schedulingPolicy = process.env.NODE_CLUSTER_SCHED_POLICY === 'none' ? SCHED_NONE : SCHED_RR;
+
+  cluster.setupPrimary = function (options) {
+    const settings = {
+      args: process.argv.slice(2),
+      exec: process.argv[1],
+      execArgv: process.execArgv,
+      silent: false,
+      ...cluster.settings,
+      ...options,
+    };
+    // V8 would write the profiles of all processes to one file.
+    if (
+      settings.execArgv.some(arg => arg.startsWith('--prof')) &&
+      !settings.execArgv.some(arg => arg.startsWith('--logfile='))
+    ) {
+      settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
+    }
+    cluster.settings = settings;
+    if (!initialized) initialize();
+    process.nextTick(() => cluster.emit('setup', settings));
+  };
+  cluster.setupMaster = cluster.setupPrimary;
+
+  function initialize() {
+    initialized = true;
+    const { schedulingPolicy } = cluster;
+    assert(
+      schedulingPolicy === SCHED_NONE || schedulingPolicy === SCHED_RR,
+      `Bad cluster.schedulingPolicy: ${schedulingPolicy}`,
+    );
+    if (schedulingPolicy === SCHED_RR) acceptor = new native.Acceptor(tellAcceptorEvents);
+    listeners = new Listeners(acceptor);
+    process.on('internalMessage', debugWorkers);
+  }
+
+  /** SIGUSR1 woke our inspector: wake the workers' too. */
+  function debugWorkers({ cmd }) {
+    if (cmd !== 'NODE_DEBUG_ENABLED') return;
+    for (const worker of Object.values(cluster.workers)) {
+      if (worker.state === 'online' || worker.state === 'listening') process._debugProcess(worker.process.pid);
+      else worker.once('online', () => process._debugProcess(worker.process.pid));
+    }
+  }
+
+  function tellAcceptorEvents() {
+    for (let event = acceptor.nextEvent(); event; event = acceptor.nextEvent()) {
+      const { kind, worker: id, code, message } = event;
+      const worker = cluster.workers[id];
+      if (kind === 'broken' && worker) broken(worker, Object.assign(new Error(message), { code }));
+      else if (kind === 'starved') process.emitWarning(noDescriptor(message), { code: 'ERR_RUST_CLUSTER_STARVED' });
+      else if (worker) debug(`Worker ${worker.process.pid} ${kind}`);
+    }
+  }
+
+  /** A worker that does not speak our protocol is heard no more. */
+  function broken(worker, error) {
+    listeners.remove(worker);
+    if (worker.process.connected) worker.process.disconnect();
+    worker.process.emit('error', error);
+  }
+
+  cluster.fork = function (env) {
+    cluster.setupPrimary();
+    const id = ++ids;
+    const worker = new Worker({ id, process: createWorkerProcess(id, env) });
+    const { process: child } = worker;
+    const remove = () => {
+      listeners.remove(worker);
+      delete cluster.workers[id];
+    };
+
+    worker.on('message', function (message, handle) {
+      cluster.emit('message', this, message, handle);
+    });
+
+    child.once('exit', (exitCode, signalCode) => {
+      acceptor?.removeWorker(id);
+      // One that is still connected is looked at by listeners of 'disconnect'.
+      if (!worker.isConnected()) remove();
+      worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
+      worker.state = 'dead';
+      debug(`Worker ${child.pid} exited with ${signalCode ?? exitCode}`);
+      worker.emit('exit', exitCode, signalCode);
+      cluster.emit('exit', worker, exitCode, signalCode);
+    });
+
+    child.once('disconnect', () => {
+      listeners.remove(worker);
+      if (worker.isDead()) remove();
+      worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
+      worker.state = 'disconnected';
+      debug(`Worker ${child.pid} disconnected`);
+      worker.emit('disconnect');
+      cluster.emit('disconnect', worker);
+    });
+
+    if (channelOf(child)) {
+      const conversation = new Requests(child, (message, fd) => {
+        if (fd >= 0) native.close(fd);
+        if (Object.hasOwn(acts, message.act)) acts[message.act](worker, message);
+      });
+      requests.set(worker, conversation);
+      channelOf(child).onbroken = error => broken(worker, error);
+    }
+    process.nextTick(() => cluster.emit('fork', worker));
+    cluster.workers[id] = worker;
+    return worker;
+  };
+
+  function createWorkerProcess(id, env) {
+    const { exec, args, inspectPort, ...settings } = cluster.settings;
+    if (inspectPort === null) throw errors.badPort(null);
+    const execArgv = [...settings.execArgv];
+    if (usesInspector(execArgv)) execArgv.push(`--inspect-port=${inspectPortFor(inspectPort)}`);
+    return forkWorker({
+      id,
+      acceptor,
+      exec,
+      args,
+      options: { ...settings, execArgv, env: { ...process.env, ...env } },
+    });
+  }
+
+  /** What a worker can ask for. */
+  const acts = {
+    online(worker) {
+      worker.state = 'online';
+      debug(`Worker ${worker.process.pid} online`);
+      worker.emit('online');
+      cluster.emit('online', worker);
+    },
+
+    queryServer(worker, message) {
+      // One that is leaving gets nothing to listen on.
+      if (worker.exitedAfterDisconnect) return;
+      const { reply, fd, add } = listeners.query(worker, message);
+      requests.get(worker).answer(message, reply, fd);
+      // Its first connection comes after the answer.
+      add();
+    },
+
+    listening(worker, { addressType, address, port, fd }) {
+      const info = { addressType, address, port, fd };
+      worker.state = 'listening';
+      debug(`Worker ${worker.process.pid} listening on ${address ?? '*'}:${port}`);
+      worker.emit('listening', info);
+      cluster.emit('listening', worker, info);
+    },
+
+    close(worker, { key }) {
+      listeners.close(worker, key);
+    },
+
+    exitedAfterDisconnect(worker, message) {
+      worker.exitedAfterDisconnect = true;
+      requests.get(worker).answer(message, {});
+    },
+  };
+
+  cluster.disconnect = function (callback) {
+    const connected = Object.values(cluster.workers).filter(worker => worker.isConnected());
+    let left = connected.length;
+    if (typeof callback === 'function') {
+      // The documentation's promise: called when all have disconnected.
+      if (left === 0) process.nextTick(callback);
+      for (const worker of connected) worker.process.once('disconnect', () => --left === 0 && callback());
+    }
+    for (const worker of connected) worker.disconnect();
+  };
+
+  Worker.prototype.disconnect = function () {
+    this.exitedAfterDisconnect = true;
+    requests.get(this)?.send({ act: 'disconnect' });
+    listeners?.remove(this);
+    delete cluster.workers[this.id];
+    return this;
+  };
+
+  Worker.prototype.destroy = function (signal) {
+    this.process.kill(signal || 'SIGTERM');
+  };
+}
+
+const noDescriptor = message =>
+  `No descriptor is left to accept connections with (${message}). They wait, and are served when one is free: ` +
+  'raise the limit (ulimit -n), or find what keeps descriptors open.';
+
+const usesInspector = execArgv => {
+  const inspector = /--inspect(?:-brk|-port)?|--debug-port/;
+  return execArgv.some(arg => inspector.test(arg)) || inspector.test(process.env.NODE_OPTIONS);
+};
+
+let inspectPorts = 0;
+
+/** The n-th worker's inspector has the primary's port + n, unless the user says which. */
+function inspectPortFor(setting) {
+  let port = typeof setting === 'function' ? setting() : setting;
+  if (port == null) {
+    port = process.debugPort + ++inspectPorts;
+    if (port > 65535) port = port - 65535 + 1024 - 1;
+  }
+  const valid = (typeof port === 'number' || (typeof port === 'string' && port.trim() !== '')) && +port >>> 0 === +port;
+  if (!valid || port > 65535) throw errors.badPort(port);
+  return port;
+}
+
+module.exports = install;

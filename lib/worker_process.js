@@ -1,0 +1,155 @@
+'use strict';
+
+// worker.process: a ChildProcess whose process is started and watched by Rust.
+//
+// Node's own child_process.fork() checks and normalises everything a user can pass, and Node's own
+// ChildProcess does everything a user can see: stdio streams, 'spawn', 'error', 'exit', 'close', kill(). Only
+// the handle beneath it, which starts the process, is ours, and so is the channel.
+
+const childProcess = require('node:child_process');
+const path = require('node:path');
+
+const { setupChannel } = require('./channel');
+const native = require('./native').load();
+
+const { ChildProcess } = childProcess;
+
+/** The environment variable that tells a process that it is our worker; gone before user code runs. */
+const VARIABLE = 'RUST_CLUSTER_WORKER';
+
+const PRELOAD = path.join(__dirname, 'preload.js');
+
+/**
+ * As child_process.fork, for a cluster worker.
+ * @param {{ id: number, acceptor?: object, exec: string, args: string[], options: object }} worker
+ * @returns {import('node:child_process').ChildProcess}
+ */
+function forkWorker({ id, acceptor, exec, args, options }) {
+  const { prototype } = ChildProcess;
+  const { spawn } = prototype;
+  // fork() ends in child.spawn(options), synchronously: there the child is made ours.
+  prototype.spawn = function (spawnOptions) {
+    prototype.spawn = spawn;
+    return spawnWorker(this, spawn, spawnOptions, { id, acceptor });
+  };
+  try {
+    return childProcess.fork(exec, args, options);
+  } finally {
+    prototype.spawn = spawn;
+  }
+}
+
+function spawnWorker(child, spawn, options, { id, acceptor }) {
+  const serialization = options.serialization || 'json';
+  const channelPlace = options.stdio.indexOf('ipc');
+  const handle = new ProcessHandle({ id, acceptor, serialization, channelPlace });
+  // The listener of the process's end that Node's constructor made, with the symbols that lead back to it.
+  const theirs = child._handle;
+  handle.onexit = theirs.onexit;
+  for (const symbol of Object.getOwnPropertySymbols(theirs)) handle[symbol] = theirs[symbol];
+  child._handle = handle;
+
+  const stdio = options.stdio.map((value, place) => (place === channelPlace ? 'ignore' : value));
+  const error = spawn.call(child, { ...options, stdio });
+  if (handle.channel === undefined) return error;
+
+  child._closesNeeded++;
+  const channel = setupChannel(child, handle.channel, serialization);
+  // What the worker sent, and that it disconnected, is told before its end.
+  handle.beforeExit = () => channel.drain();
+  return error;
+}
+
+/** In the place of Node's own process handle. */
+class ProcessHandle {
+  #native = new native.WorkerProcess();
+  #worker;
+
+  /** Our end of the channel, once there is one. */
+  channel = undefined;
+  beforeExit = () => {};
+
+  constructor(worker) {
+    this.#worker = worker;
+  }
+
+  /** Called by ChildProcess.prototype.spawn: with one object up to Node 24, with eight values after it. */
+  spawn(...values) {
+    const [file, args, cwd, envPairs, stdio, , uid, gid] = typeof values[0] === 'string' ? values : flat(values[0]);
+    const { id, acceptor, serialization, channelPlace } = this.#worker;
+    const handoffPlace = stdio.length;
+    const word = `${id}:${channelPlace}:${acceptor ? handoffPlace : -1}:${serialization}`;
+    const descriptors = stdio.map(descriptorFor);
+    descriptors[channelPlace] = 'channel';
+    if (acceptor) descriptors.push('handoff');
+    const [name, ...rest] = args;
+    const forked = native.fork(
+      this.#native,
+      {
+        file,
+        args: [name, '--require', PRELOAD, ...rest],
+        envPairs: [...envPairs, `${VARIABLE}=${word}`],
+        cwd: cwd == null ? undefined : `${cwd}`,
+        uid: uid ?? undefined,
+        gid: gid ?? undefined,
+        stdio: descriptors,
+      },
+      acceptor,
+      id,
+      (code, signal) => this.#exited(code, signal),
+    );
+    this.channel = forked.channel;
+    if (forked.pid) this.pid = forked.pid;
+    for (const [place, fd] of forked.pipes.entries()) {
+      if (fd >= 0) stdio[place].handle.open(fd);
+    }
+    return forked.error;
+  }
+
+  #exited(code, signal) {
+    this.beforeExit();
+    process.nextTick(() => this.onexit(code, signal ? native.signalName(signal) : ''));
+  }
+
+  kill(signal) {
+    return this.#native.kill(signal);
+  }
+
+  ref() {
+    this.#native.ref();
+  }
+
+  unref() {
+    this.#native.unref();
+  }
+
+  hasRef() {
+    return this.#native.hasRef();
+  }
+
+  close() {
+    this.#native.close();
+  }
+}
+
+function flat({ file, args, cwd, envPairs, stdio, uid, gid }) {
+  return [file, args, cwd, envPairs, stdio, 0, uid, gid];
+}
+
+/** What the child gets for one of Node's normalised stdio entries. */
+function descriptorFor({ type, fd, handle }) {
+  switch (type) {
+    case 'pipe':
+    case 'overlapped':
+      return 'pipe';
+    case 'inherit':
+    case 'fd':
+      return fd;
+    case 'wrap':
+      return handle.fd;
+    default:
+      return 'ignore';
+  }
+}
+
+module.exports = { forkWorker, VARIABLE, PRELOAD };

@@ -1,0 +1,5 @@
+'use strict';
+
+// node -r rust-cluster/register app.js: require('cluster') is this cluster, for the program and all it loads.
+
+require('./lib/install')();
