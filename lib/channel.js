@@ -100,8 +100,11 @@ class Channel {
 
   /** Callbacks of messages that are not in the kernel yet: [position in the stream, callback]. */
   #unwritten = [];
+  /** The messages that were read last, where we are in them, and the descriptor that came along. */
   #batch = [];
-  #next = 0;
+  #place = 0;
+  #kind = NOTHING;
+  #fd = -1;
   /** Whether a received handle is being adopted: what comes after it waits. */
   #adopting = false;
   #closed = false;
@@ -130,87 +133,65 @@ class Channel {
       if (queued > 0) this.#unwritten.push([this.native.written + queued, callback]);
       else process.nextTick(callback, null);
     }
-    // As long as something is to be written, the process stays.
-    if (queued > 0 && !this.waits) {
-      this.waits = true;
-      this.control.refCounted();
-    }
     return queued;
   }
-
-  waits = false;
 
   /** The kernel took something. */
   #written() {
     const { written } = this.native;
     const left = this.#unwritten.findIndex(([position]) => position > written);
     const done = this.#unwritten.splice(0, left < 0 ? this.#unwritten.length : left);
-    if (this.native.queued === 0) {
-      if (this.waits) {
-        this.waits = false;
-        this.control.unrefCounted();
-      }
-      if (this.#lingers) this.native.close();
-    }
+    if (this.#lingers && this.native.queued === 0) this.native.close();
     for (const [, callback] of done) process.nextTick(callback, null);
   }
 
-  /** Delivers what has arrived, in order. */
+  /** Delivers what has arrived, in order. What a listener throws ends this call, and the rest follows. */
   #receive() {
-    while (!this.#adopting && !this.#closed) {
-      if (this.#next < this.#batch.length) {
-        this.#emit(this.#batch[this.#next++]);
-        continue;
-      }
-      if (!this.#read()) return;
+    let done = false;
+    try {
+      while (!this.#adopting && !this.#closed && this.#next()) {}
+      done = true;
+    } finally {
+      if (!done) process.nextTick(() => this.#receive());
     }
+  }
+
+  /** Delivers the next message; false: there is none for now, or ever. */
+  #next() {
+    if (this.#place === this.#batch.length) return this.#read();
+    const message = this.#batch[this.#place++];
+    if (this.#kind === CONTROL) this.#deliverControl(message, this.#takeFd());
+    else if (this.#fd >= 0) this.#adopt(message, this.#takeFd());
+    else this.#deliver(message, undefined);
+    return true;
   }
 
   /** Takes the next messages out of the socket; false: there are none for now, or ever. */
   #read() {
     try {
-      const messages = this.native.read();
-      switch (messages.kind) {
-        case NOTHING:
-          return false;
-        case END:
-          this.#end();
-          return false;
-        case STARVED:
-          setTimeout(() => !this.#closed && this.native.resume(), STARVED_PAUSE).unref();
-          return false;
-        default:
-          this.#take(messages);
-          return true;
-      }
+      const { kind, json, buffers, fd } = this.native.read();
+      if (kind === END) this.#end();
+      else if (kind === STARVED)
+        setTimeout(() => this.#closed || this.native.resume(), STARVED_PAUSE).unref();
+      if (kind === NOTHING || kind === END || kind === STARVED) return false;
+      this.#fd = fd;
+      this.#kind = kind;
+      this.#batch = kind === ADVANCED ? buffers.map(deserialize) : JSON.parse(json);
+      this.#place = 0;
+      return true;
     } catch (error) {
+      // The other process does not speak our protocol. What else it sends is not read.
+      if (this.#fd >= 0) native.close(this.#takeFd());
       this.#end();
-      this.onbroken(error);
+      this.onbroken(typeof error.code === 'string' ? error : errors.badMessage(error));
       return false;
     }
   }
 
-  #take({ kind, json, buffers, fd }) {
-    let batch;
-    try {
-      batch = kind === ADVANCED ? buffers.map(deserialize) : JSON.parse(json);
-    } catch (cause) {
-      if (fd >= 0) native.close(fd);
-      throw Object.assign(
-        new Error(`A message of the other process cannot be read: ${cause.message}`, { cause }),
-        { code: 'ERR_RUST_CLUSTER_BAD_MESSAGE' },
-      );
-    }
-    this.#next = 0;
-    if (kind === CONTROL) {
-      this.#batch = [];
-      for (const message of batch) this.oncontrol(message, fd);
-    } else if (fd >= 0) {
-      this.#batch = [];
-      this.#adopt(batch[0], fd);
-    } else {
-      this.#batch = batch;
-    }
+  #takeFd() {
+    const fd = this.#fd;
+    this.#fd = -1;
+    return fd;
   }
 
   /** Makes a handle of a received descriptor, and delivers its message with it. */
@@ -224,8 +205,13 @@ class Channel {
     });
   }
 
-  #emit(message) {
-    this.#deliver(message, undefined);
+  /** The cluster's own messages are events too, for those who listen to them, as Node's are. */
+  #deliverControl(message, fd) {
+    const { target } = this;
+    if (target.listenerCount('internalMessage') > 0) {
+      target.emit('internalMessage', { cmd: 'NODE_CLUSTER', ...message }, undefined);
+    }
+    this.oncontrol(message, fd);
   }
 
   #deliver(message, handle) {
@@ -336,7 +322,10 @@ function setupChannel(target, fd, serialization) {
     } else if (typeof options === 'function') {
       callback = options;
       options = undefined;
-    } else if (options !== undefined && (options === null || typeof options !== 'object' || Array.isArray(options))) {
+    } else if (
+      options !== undefined &&
+      (options === null || typeof options !== 'object' || Array.isArray(options))
+    ) {
       throw errors.invalidOptions(options);
     }
     if (this.connected) return this._send(message, handle, options, callback);
@@ -350,7 +339,8 @@ function setupChannel(target, fd, serialization) {
       throw errors.invalidMessage(message);
     }
     // An older signature: _send(message, handle, swallowErrors).
-    const { swallowErrors = false, ...rest } = typeof options === 'boolean' ? { swallowErrors: options } : (options ?? {});
+    const { swallowErrors = false, ...rest } =
+      typeof options === 'boolean' ? { swallowErrors: options } : (options ?? {});
     const sending = handle ? handles.send(channel, message, handle, rest) : undefined;
     try {
       return channel.send(sending?.message ?? message, sending?.fd ?? -1, callback) < HIGH_WATER;

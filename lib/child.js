@@ -34,7 +34,8 @@ function install(cluster, { id, handoff }) {
     if (message.act === 'disconnect') disconnect(true);
   });
 
-  for (const member of ['fork', 'setupPrimary', 'setupMaster', 'disconnect', 'workers', 'settings']) delete cluster[member];
+  for (const member of ['fork', 'setupPrimary', 'setupMaster', 'disconnect', 'workers', 'settings'])
+    delete cluster[member];
   for (const member of ['SCHED_NONE', 'SCHED_RR', 'schedulingPolicy']) delete cluster[member];
   cluster.isWorker = true;
   cluster.isMaster = false;
@@ -58,15 +59,21 @@ function install(cluster, { id, handoff }) {
       return;
     }
     const entry = byListener.get(listener);
-    if (!entry || isFull(entry.server)) {
-      intake.giveBack(listener, fd);
-      return;
+    const handle = open(entry?.kind ?? native.descriptorKind(fd), fd);
+    // Node's message of a new connection, for those who listen to it.
+    if (process.listenerCount('internalMessage') > 0) {
+      process.emit('internalMessage', { cmd: 'NODE_CLUSTER', act: 'newconn', key: entry?.key }, handle);
     }
-    entry.handle.onconnection(0, open(entry.kind, fd));
+    if (byListener.has(listener) && !isFull(entry.server)) {
+      entry.handle.onconnection(0, handle);
+    } else {
+      intake.giveBack(listener, fd);
+      handle.close();
+    }
   }
 
   /** Called by net.Server and dgram.Socket to listen. */
-  cluster._getServer = function (server, options, callback) {
+  cluster._getServer = (server, options, callback) => {
     let { address } = options;
     if (options.port < 0 && typeof address === 'string') address = path.resolve(address);
     const place = takePlace([address, options.port, options.addressType, options.fd].join(':'));
@@ -95,8 +102,8 @@ function install(cluster, { id, handoff }) {
   };
 
   function takePlace(key) {
-    let used = indexes.get(key);
-    if (!used) indexes.set(key, (used = { next: 0, places: new Set() }));
+    const used = indexes.get(key) ?? { next: 0, places: new Set() };
+    indexes.set(key, used);
     const index = used.next++;
     used.places.add(index);
     const place = {
@@ -115,7 +122,7 @@ function install(cluster, { id, handoff }) {
   function share({ key, kind }, fd, server, place) {
     const handle = open(kind, fd);
     const { close } = handle;
-    handle.close = function (...args) {
+    handle.close = (...args) => {
       if (handles.delete(handle)) {
         place.free();
         requests.send({ act: 'close', key });
@@ -158,7 +165,7 @@ function install(cluster, { id, handoff }) {
     }
     handle.ref();
     handles.set(handle, server);
-    byListener.set(listener, { handle, server, kind });
+    byListener.set(listener, { key, handle, server, kind });
     return handle;
   }
 

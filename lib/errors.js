@@ -25,7 +25,9 @@ function received(value) {
   if (value == null) return `${value}`;
   if (typeof value === 'function') return `function ${value.name}`;
   if (typeof value === 'object') {
-    return value.constructor?.name ? `an instance of ${value.constructor.name}` : inspect(value, { depth: -1 });
+    return value.constructor?.name
+      ? `an instance of ${value.constructor.name}`
+      : inspect(value, { depth: -1 });
   }
   let text = inspect(value, { colors: false });
   if (text.length > 28) text = `${text.slice(0, 25)}...`;
@@ -45,8 +47,7 @@ module.exports = {
   childClosedBeforeReply: () =>
     nodeError(Error, 'ERR_CHILD_CLOSED_BEFORE_REPLY', 'Child closed before reply received'),
   invalidHandleType: () => nodeError(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent'),
-  missingMessage: () =>
-    nodeError(TypeError, 'ERR_MISSING_ARGS', 'The "message" argument must be specified'),
+  missingMessage: () => nodeError(TypeError, 'ERR_MISSING_ARGS', 'The "message" argument must be specified'),
   invalidMessage: value => invalidArgType('message', 'one of type string, object, number, or boolean', value),
   invalidOptions: value => invalidArgType('options', 'of type object', value),
   badPort: value =>
@@ -54,6 +55,15 @@ module.exports = {
       RangeError,
       'ERR_SOCKET_BAD_PORT',
       `Port should be >= 0 and < 65536. Received ${received(value)}.`,
+    ),
+  badMessage: cause =>
+    Object.assign(
+      nodeError(
+        Error,
+        'ERR_RUST_CLUSTER_BAD_MESSAGE',
+        `A message of the other process cannot be read (${cause.message}): its channel was closed`,
+      ),
+      { cause },
     ),
   tooLate: () =>
     nodeError(

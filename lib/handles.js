@@ -29,9 +29,9 @@ const classes = {
   },
   get udp() {
     const socket = dgram.createSocket('udp4');
-    const { constructor } = udpHandle(socket);
+    const Wrap = udpHandle(socket).constructor;
     socket.close();
-    return remember('udp', constructor);
+    return remember('udp', Wrap);
   },
 };
 
@@ -43,15 +43,17 @@ function remember(name, value) {
 function streamClass(kind) {
   const fd = native.openSocket(kind);
   const socket = new net.Socket({ fd, readable: false, writable: false, manualStart: true });
-  const { constructor } = socket._handle;
+  const Wrap = socket._handle.constructor;
   socket._handle.close();
   socket._handle = null;
-  return constructor;
+  return Wrap;
 }
 
 /** The handle beneath a dgram.Socket. */
 function udpHandle(socket) {
-  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+  const symbol = Object.getOwnPropertySymbols(socket).find(
+    ({ description }) => description === 'state symbol',
+  );
   return socket[symbol]?.handle;
 }
 

@@ -3,6 +3,7 @@
 // What the workers listen on: one handle a key, opened when the first worker asks and closed when the last
 // leaves. Opening, accepting and handing over are Rust's.
 
+const net = require('node:net');
 const path = require('node:path');
 
 const native = require('./native').load();
@@ -15,7 +16,9 @@ class RoundRobin {
   #handle;
 
   constructor(acceptor, query, backlog) {
-    this.#handle = new native.RoundRobinHandle(acceptor, query, backlog > 0 ? backlog : BACKLOG);
+    listenThroughNet(query, backlog, () => {
+      this.#handle = new native.RoundRobinHandle(acceptor, query, backlog > 0 ? backlog : BACKLOG);
+    });
     this.workers = new Set();
     this.errno = this.#handle.errno;
   }
@@ -37,6 +40,18 @@ class RoundRobin {
   remove(worker) {
     return this.workers.delete(worker.id) && this.#handle.remove(worker.id);
   }
+}
+
+/**
+ * Node's primary listens with a net.Server, and programs wrap its listen(): they see ours as well. The server
+ * itself opens nothing.
+ */
+function listenThroughNet({ address: path, port, fd }, backlog, open) {
+  const server = net.createServer();
+  server._listen2 = open;
+  if (fd !== undefined) server.listen({ fd, backlog });
+  else if (port < 0) server.listen({ path, backlog });
+  else server.listen({ port, backlog });
 }
 
 /** Every worker has a descriptor of the socket (SCHED_NONE, and always for UDP). */
@@ -101,8 +116,8 @@ class Listeners {
   }
 
   #open(query) {
-    const { address, addressType, fd, flags, backlog, readableAll, writableAll } = query;
-    const native = {
+    const { addressType, fd, flags, backlog, readableAll, writableAll } = query;
+    const wanted = {
       address: shortest(query) ?? undefined,
       port: query.port ?? undefined,
       addressType: `${addressType}`,
@@ -111,9 +126,8 @@ class Listeners {
       readableAll: Boolean(readableAll),
       writableAll: Boolean(writableAll),
     };
-    void address;
     const udp = `${addressType}`.startsWith('udp');
-    return this.#acceptor && !udp ? new RoundRobin(this.#acceptor, native, backlog) : new Shared(native);
+    return this.#acceptor && !udp ? new RoundRobin(this.#acceptor, wanted, backlog) : new Shared(wanted);
   }
 
   /** A worker closes one of its servers. */

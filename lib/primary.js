@@ -37,7 +37,7 @@ function install(cluster) {
   cluster.SCHED_RR = SCHED_RR;
   cluster.schedulingPolicy = process.env.NODE_CLUSTER_SCHED_POLICY === 'none' ? SCHED_NONE : SCHED_RR;
 
-  cluster.setupPrimary = function (options) {
+  cluster.setupPrimary = options => {
     const settings = {
       args: process.argv.slice(2),
       exec: process.argv[1],
@@ -75,7 +75,8 @@ function install(cluster) {
   function debugWorkers({ cmd }) {
     if (cmd !== 'NODE_DEBUG_ENABLED') return;
     for (const worker of Object.values(cluster.workers)) {
-      if (worker.state === 'online' || worker.state === 'listening') process._debugProcess(worker.process.pid);
+      if (worker.state === 'online' || worker.state === 'listening')
+        process._debugProcess(worker.process.pid);
       else worker.once('online', () => process._debugProcess(worker.process.pid));
     }
   }
@@ -85,7 +86,8 @@ function install(cluster) {
       const { kind, worker: id, code, message } = event;
       const worker = cluster.workers[id];
       if (kind === 'broken' && worker) broken(worker, Object.assign(new Error(message), { code }));
-      else if (kind === 'starved') process.emitWarning(noDescriptor(message), { code: 'ERR_RUST_CLUSTER_STARVED' });
+      else if (kind === 'starved')
+        process.emitWarning(noDescriptor(message), { code: 'ERR_RUST_CLUSTER_STARVED' });
       else if (worker) debug(`Worker ${worker.process.pid} ${kind}`);
     }
   }
@@ -97,7 +99,7 @@ function install(cluster) {
     worker.process.emit('error', error);
   }
 
-  cluster.fork = function (env) {
+  cluster.fork = env => {
     cluster.setupPrimary();
     const id = ++ids;
     const worker = new Worker({ id, process: createWorkerProcess(id, env) });
@@ -195,7 +197,7 @@ function install(cluster) {
     },
   };
 
-  cluster.disconnect = function (callback) {
+  cluster.disconnect = callback => {
     const connected = Object.values(cluster.workers).filter(worker => worker.isConnected());
     let left = connected.length;
     if (typeof callback === 'function') {
@@ -237,7 +239,8 @@ function inspectPortFor(setting) {
     port = process.debugPort + ++inspectPorts;
     if (port > 65535) port = port - 65535 + 1024 - 1;
   }
-  const valid = (typeof port === 'number' || (typeof port === 'string' && port.trim() !== '')) && +port >>> 0 === +port;
+  const valid =
+    (typeof port === 'number' || (typeof port === 'string' && port.trim() !== '')) && +port >>> 0 === +port;
   if (!valid || port > 65535) throw errors.badPort(port);
   return port;
 }

@@ -75,7 +75,8 @@ class ProcessHandle {
 
   /** Called by ChildProcess.prototype.spawn: with one object up to Node 24, with eight values after it. */
   spawn(...values) {
-    const [file, args, cwd, envPairs, stdio, , uid, gid] = typeof values[0] === 'string' ? values : flat(values[0]);
+    const [file, args, cwd, envPairs, stdio, , uid, gid] =
+      typeof values[0] === 'string' ? values : flat(values[0]);
     const { id, acceptor, serialization, channelPlace } = this.#worker;
     const handoffPlace = stdio.length;
     const word = `${id}:${channelPlace}:${acceptor ? handoffPlace : -1}:${serialization}`;

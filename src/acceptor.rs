@@ -812,7 +812,7 @@ mod tests {
         acceptor.join(id, 2);
         let client = TcpStream::connect(address).unwrap();
         let connection = take(&refuses);
-        refuses.give_back(connection.listener, connection.socket).unwrap();
+        refuses.give_back(connection.listener, connection.socket.as_fd()).unwrap();
         serve(take(&serves), client);
     }
 
@@ -825,7 +825,7 @@ mod tests {
         let client = TcpStream::connect(address).unwrap();
         for _ in 0..3 {
             let connection = take(&only);
-            only.give_back(connection.listener, connection.socket).unwrap();
+            only.give_back(connection.listener, connection.socket.as_fd()).unwrap();
         }
         serve(take(&only), client);
     }

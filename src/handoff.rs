@@ -184,9 +184,9 @@ impl Intake {
     ///
     /// # Errors
     /// [`Error::Os`] when the primary is gone.
-    pub fn give_back(&self, listener: ListenerId, connection: OwnedFd) -> Result<()> {
+    pub fn give_back(&self, listener: ListenerId, connection: BorrowedFd<'_>) -> Result<()> {
         use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-        while socket::send(self.far(), &listener.to_le_bytes(), Some(connection.as_fd()))?.is_none() {
+        while socket::send(self.far(), &listener.to_le_bytes(), Some(connection))?.is_none() {
             let mut writable = [PollFd::new(self.far(), PollFlags::POLLOUT)];
             match poll(&mut writable, PollTimeout::NONE) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
@@ -307,7 +307,7 @@ mod tests {
         let (mut queue, intake) = queue();
         let client = put(&mut queue, 3);
         let connection = taken(intake.take());
-        intake.give_back(connection.listener, connection.socket).unwrap();
+        intake.give_back(connection.listener, connection.socket.as_fd()).unwrap();
         let returned = taken(queue.receive_returned());
         assert_eq!((returned.listener, &returned.refused_by[..]), (3, &[7][..]));
         says_hello(returned, client);
@@ -324,7 +324,7 @@ mod tests {
     fn a_worker_cannot_return_what_it_was_not_handed() {
         let (mut queue, intake) = queue();
         let (invented, _client) = connection(1);
-        intake.give_back(1, invented.socket).unwrap();
+        intake.give_back(1, invented.socket.as_fd()).unwrap();
         assert!(matches!(queue.receive_returned(), Err(Error::BadHandoff { worker: 7, owned: 0, .. })));
     }
 
@@ -332,7 +332,7 @@ mod tests {
     fn a_worker_cannot_return_a_file() {
         let (mut queue, intake) = queue();
         let _client = put(&mut queue, 1);
-        intake.give_back(1, std::fs::File::open("/dev/null").unwrap().into()).unwrap();
+        intake.give_back(1, std::fs::File::open("/dev/null").unwrap().as_fd()).unwrap();
         assert!(matches!(queue.receive_returned(), Err(Error::BadHandoff { .. })));
     }
 

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::{Arc, LazyLock};
 
 use napi::bindgen_prelude::*;
@@ -40,10 +40,35 @@ const STARVED: i32 = -2;
 pub struct Channel {
     core: Arc<Core>,
     incoming: RefCell<Incoming>,
-    poll: Option<Rc<Poll>>,
-    turn: Option<Rc<Turn>>,
+    watch: Option<Rc<Watch>>,
+    turn: Option<Turn>,
     reads: Rc<Cell<u32>>,
     ended: Cell<bool>,
+}
+
+/// The socket as the loop sees it.
+struct Watch {
+    poll: Poll,
+    /// Whether JavaScript wants the channel to keep the loop alive.
+    keep: Cell<bool>,
+    /// Whether the kernel takes no more for now.
+    blocked: Cell<bool>,
+}
+
+impl Watch {
+    /// Has the loop tell when the kernel takes more of what is left; until then the loop stays alive, as it
+    /// does for a write of libuv's.
+    fn update(&self, pushed: Pushed) {
+        if self.blocked.replace(pushed.blocked) != pushed.blocked {
+            self.poll.start(if pushed.blocked { READABLE | WRITABLE } else { READABLE });
+            self.poll.set_reference(self.keep.get() || pushed.blocked);
+        }
+    }
+
+    fn set_keep(&self, keep: bool) {
+        self.keep.set(keep);
+        self.poll.set_reference(keep || self.blocked.get());
+    }
 }
 
 /// What is known of this turn of the loop.
@@ -88,35 +113,39 @@ impl Channel {
             )
         };
         let (budget, writer) = (Rc::clone(&reads), Arc::clone(&core));
-        let poll = Poll::new(env, core.socket(), move |events| {
-            if events & WRITABLE != 0 {
-                // A gone peer is told by the read that finds the end.
-                let _ = writer.flush();
-                onwrite.call(&[]);
-            }
-            if events & READABLE != 0 {
-                budget.set(READS);
-                onread.call(&[]);
-            }
-        })?;
-        poll.start(READABLE);
+        let watch = Rc::new_cyclic(|watch: &Weak<Watch>| {
+            let watch = watch.clone();
+            let ready = move |events| {
+                if events & WRITABLE != 0 {
+                    // A gone peer is told by the read that finds the end.
+                    let pushed = writer.flush().unwrap_or(Pushed { queued: 0, blocked: false });
+                    watch.upgrade().inspect(|watch| watch.update(pushed));
+                    onwrite.call(&[]);
+                }
+                if events & READABLE != 0 {
+                    budget.set(READS);
+                    onread.call(&[]);
+                }
+            };
+            let poll = Poll::new(env, core.socket(), ready).expect("the descriptor is a socket that nobody watches");
+            Watch { poll, keep: Cell::new(true), blocked: Cell::new(false) }
+        });
+        watch.poll.start(READABLE);
         let (sent, scheduled) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
-        let (writer, turn_sent, turn_scheduled) = (Arc::clone(&core), Rc::clone(&sent), Rc::clone(&scheduled));
-        let poll = Rc::new(poll);
-        let writable = Rc::downgrade(&poll);
+        let (turn_sent, turn_scheduled) = (Rc::clone(&sent), Rc::clone(&scheduled));
+        let (writer, turn_watch) = (Arc::clone(&core), Rc::downgrade(&watch));
         let prepare = Prepare::new(env, move || {
             turn_sent.set(false);
             turn_scheduled.set(false);
-            if let (Ok(Pushed { blocked: true, .. }), Some(poll)) = (writer.flush(), writable.upgrade()) {
-                poll.start(READABLE | WRITABLE);
+            if let (Ok(pushed), Some(watch)) = (writer.flush(), turn_watch.upgrade()) {
+                watch.update(pushed);
             }
         })?;
-        let turn = Some(Rc::new(Turn { prepare, sent, scheduled }));
         Ok(Channel {
             core,
             incoming: RefCell::new(Incoming::new(LIMIT)),
-            poll: Some(poll),
-            turn,
+            watch: Some(watch),
+            turn: Some(Turn { prepare, sent, scheduled }),
             reads,
             ended: Cell::new(false),
         })
@@ -142,7 +171,7 @@ impl Channel {
     #[napi]
     pub fn flush(&self) -> Result<u32> {
         let pushed = self.core.flush()?;
-        self.watch(pushed);
+        self.update(pushed);
         Ok(count(pushed.queued))
     }
 
@@ -181,7 +210,7 @@ impl Channel {
                         }
                         Read::Starved => {
                             // Not to be told again and again that something is there.
-                            self.with_poll(Poll::stop);
+                            self.with_watch(|watch| watch.poll.stop());
                             STARVED
                         }
                     }
@@ -200,31 +229,31 @@ impl Channel {
     /// Watches the socket again, after `read` found no descriptor left.
     #[napi]
     pub fn resume(&self) {
-        self.with_poll(|poll| poll.start(READABLE));
+        self.with_watch(|watch| watch.poll.start(READABLE));
     }
 
     /// Keeps the loop alive while the channel is open.
     #[napi(js_name = "ref")]
     pub fn reference(&self) {
-        self.with_poll(|poll| poll.set_reference(true));
+        self.with_watch(|watch| watch.set_keep(true));
     }
 
     /// Does not keep the loop alive.
     #[napi]
     pub fn unref(&self) {
-        self.with_poll(|poll| poll.set_reference(false));
+        self.with_watch(|watch| watch.set_keep(false));
     }
 
     /// Whether it keeps the loop alive.
     #[napi]
     pub fn has_ref(&self) -> bool {
-        self.poll.as_ref().is_some_and(|poll| poll.has_reference())
+        self.watch.as_ref().is_some_and(|watch| watch.keep.get())
     }
 
     /// The number of the socket, -1 when the channel is closed.
     #[napi(getter)]
     pub fn fd(&self) -> i32 {
-        if self.poll.is_some() {
+        if self.watch.is_some() {
             self.core.socket().as_raw_fd()
         } else {
             -1
@@ -235,7 +264,7 @@ impl Channel {
     #[napi]
     pub fn close(&mut self) {
         self.turn = None;
-        self.poll = None;
+        self.watch = None;
         // The other end sees it at once, though the descriptor is closed when the loop is done with it.
         let _ = nix::sys::socket::shutdown(self.core.socket().as_raw_fd(), nix::sys::socket::Shutdown::Both);
     }
@@ -257,22 +286,17 @@ impl Channel {
         if pushed.queued > 0 && !pushed.blocked && !turn.scheduled.replace(true) {
             FLUSHER.schedule(&self.core);
         }
-        self.watch(pushed);
+        self.update(pushed);
         Ok(count(pushed.queued))
     }
 
-    /// Has the loop tell when the kernel takes more.
-    fn watch(&self, pushed: Pushed) {
-        if pushed.blocked {
-            self.with_poll(|poll| poll.start(READABLE | WRITABLE));
-        } else if pushed.queued == 0 {
-            self.with_poll(|poll| poll.start(READABLE));
-        }
+    fn update(&self, pushed: Pushed) {
+        self.with_watch(|watch| watch.update(pushed));
     }
 
-    fn with_poll(&self, act: impl FnOnce(&Poll)) {
-        if let Some(poll) = &self.poll {
-            act(poll);
+    fn with_watch(&self, act: impl FnOnce(&Watch)) {
+        if let Some(watch) = &self.watch {
+            act(watch);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The worker's end of the handoff, driven on Node's loop: a descriptor that arrives goes straight to
 //! JavaScript, one at a time, so that whatever JavaScript has not been given is still in the queue.
 
-use std::os::fd::IntoRawFd;
+use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::rc::Rc;
 
 use napi::bindgen_prelude::*;
@@ -68,11 +68,13 @@ impl Intake {
         Ok(Intake { core, poll: Some(poll) })
     }
 
-    /// Gives a connection back to the primary, which asks another worker.
+    /// Gives a connection back to the primary, which asks another worker. The descriptor stays open here: it
+    /// is to be closed next.
     #[napi]
     pub fn give_back(&self, listener: u32, fd: i32) -> Result<()> {
-        // SAFETY: JavaScript got the number from `onconnection`, and gives it away.
-        Ok(self.core.give_back(listener, unsafe { own(fd)? })?)
+        // SAFETY: JavaScript got the number from `onconnection`, and has not closed it.
+        let connection = unsafe { BorrowedFd::borrow_raw(fd) };
+        Ok(self.core.give_back(listener, connection)?)
     }
 
     /// Watches the queue again, after no descriptor was left.
