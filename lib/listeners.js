@@ -6,10 +6,15 @@
 const net = require('node:net');
 const path = require('node:path');
 
+const { open } = require('./handles');
 const native = require('./native').load();
 
 /** Node's default, 511: the kernel makes 512 of it. */
 const BACKLOG = 511;
+
+/** libuv's flags for uv_pipe_chmod. */
+const UV_READABLE = 1;
+const UV_WRITABLE = 2;
 
 /** Connections go round the workers. */
 class RoundRobin {
@@ -29,7 +34,12 @@ class RoundRobin {
     return { listener, kind, sockname };
   }
 
+  /** No descriptor goes to the workers. */
   fd = -1;
+
+  get socket() {
+    return this.#handle.fd;
+  }
 
   add(worker) {
     this.workers.add(worker.id);
@@ -54,6 +64,17 @@ function listenThroughNet({ address: path, port, fd }, backlog, open) {
   else server.listen({ port, backlog });
 }
 
+/**
+ * Lets every user read or write a socket's path. libuv does it, since its versions differ in the bits they set.
+ * @returns {number} 0, or the error as libuv numbers it
+ */
+function setRights(fd, rights) {
+  const pipe = open('pipe', native.duplicate(fd));
+  const errno = pipe.fchmod(rights);
+  pipe.close();
+  return errno;
+}
+
 /** Every worker has a descriptor of the socket (SCHED_NONE, and always for UDP). */
 class Shared {
   #handle;
@@ -69,6 +90,10 @@ class Shared {
   }
 
   get fd() {
+    return this.#handle.fd;
+  }
+
+  get socket() {
     return this.#handle.fd;
   }
 
@@ -123,11 +148,13 @@ class Listeners {
       addressType: `${addressType}`,
       fd: fd >= 0 && fd !== null ? fd : undefined,
       flags: flags ?? undefined,
-      readableAll: Boolean(readableAll),
-      writableAll: Boolean(writableAll),
     };
     const udp = `${addressType}`.startsWith('udp');
-    return this.#acceptor && !udp ? new RoundRobin(this.#acceptor, wanted, backlog) : new Shared(wanted);
+    const handle =
+      this.#acceptor && !udp ? new RoundRobin(this.#acceptor, wanted, backlog) : new Shared(wanted);
+    const rights = (readableAll ? UV_READABLE : 0) | (writableAll ? UV_WRITABLE : 0);
+    if (rights && !handle.errno) handle.errno = setRights(handle.socket, rights);
+    return handle;
   }
 
   /** A worker closes one of its servers. */

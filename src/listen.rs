@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -29,10 +29,6 @@ pub enum Request {
     Unix {
         /// The path, at most 107 bytes.
         path: PathBuf,
-        /// Whether every user may read, and write.
-        readable_all: bool,
-        /// See `readable_all`.
-        writable_all: bool,
     },
     /// A UDP address.
     Udp {
@@ -91,7 +87,7 @@ impl Opened {
             Request::Udp { host, port, ipv6_only, reuse_address } => {
                 bind_internet(SockType::Datagram, parse(host, *port)?, *ipv6_only, *reuse_address)
             }
-            Request::Unix { path, readable_all, writable_all } => bind_path(path, *readable_all, *writable_all),
+            Request::Unix { path } => bind_path(path),
             Request::Descriptor(descriptor) => adopt(*descriptor),
         }
     }
@@ -158,7 +154,7 @@ fn parse(host: &str, port: u16) -> Result<SocketAddr> {
     Ok((host, port).into())
 }
 
-fn bind_path(path: &Path, readable_all: bool, writable_all: bool) -> Result<Opened> {
+fn bind_path(path: &Path) -> Result<Opened> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket =
         socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(|errno| Error::os("socket", errno))?;
@@ -167,17 +163,7 @@ fn bind_path(path: &Path, readable_all: bool, writable_all: bool) -> Result<Open
         // libuv says EACCES where the folder does not exist, as Windows would.
         Error::os("bind", if errno == Errno::ENOENT { Errno::EACCES } else { errno })
     })?;
-    let path = BoundPath::new(path);
-    if readable_all || writable_all {
-        let wanted = if readable_all { 0o444 } else { 0 } | if writable_all { 0o222 } else { 0 };
-        let chmod = |path: &Path| {
-            let mode = std::fs::metadata(path)?.permissions().mode();
-            std::fs::set_permissions(path, PermissionsExt::from_mode(mode | wanted))
-        };
-        chmod(&path.path)
-            .map_err(|error| Error::os("chmod", Errno::from_raw(error.raw_os_error().unwrap_or_default())))?;
-    }
-    Ok(Opened { socket, kind: Kind::Pipe, _path: Some(path) })
+    Ok(Opened { socket, kind: Kind::Pipe, _path: Some(BoundPath::new(path)) })
 }
 
 /// Takes over a descriptor that the program opened: `server.listen({ fd })` closes it with the server, in
@@ -289,11 +275,10 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_bound_with_its_rights_and_unlinked_at_the_end() {
-        let path = temporary_path("rights.sock");
-        let opened = open(&Request::Unix { path: path.clone(), readable_all: true, writable_all: true });
+    fn a_path_is_bound_and_unlinked_at_the_end() {
+        let path = temporary_path("bound.sock");
+        let opened = open(&Request::Unix { path: path.clone() });
         assert_eq!((opened.kind(), opened.address()), (Kind::Pipe, None));
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o666, 0o666);
         UnixStream::connect(&path).unwrap();
         drop(opened);
         assert!(!path.exists());
@@ -302,7 +287,7 @@ mod tests {
     #[test]
     fn a_path_that_became_another_servers_is_left_alone() {
         let path = temporary_path("other.sock");
-        let opened = open(&Request::Unix { path: path.clone(), readable_all: false, writable_all: false });
+        let opened = open(&Request::Unix { path: path.clone() });
         std::fs::remove_file(&path).unwrap();
         let _other = UnixListener::bind(&path).unwrap();
         drop(opened);
@@ -313,7 +298,7 @@ mod tests {
     #[test]
     fn a_path_in_no_folder_is_eacces_as_in_libuv() {
         let path = PathBuf::from("/nonexistent/rust-cluster.sock");
-        let error = Opened::bind(&Request::Unix { path, readable_all: false, writable_all: false }).unwrap_err();
+        let error = Opened::bind(&Request::Unix { path }).unwrap_err();
         assert_eq!(error.code(), "EACCES");
     }
 

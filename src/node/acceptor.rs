@@ -1,5 +1,6 @@
 //! The acceptor and its round-robin handles.
 
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -118,6 +119,7 @@ impl Acceptor {
 pub struct RoundRobinHandle {
     acceptor: Arc<Core>,
     listener: u32,
+    fd: i32,
     errno: i32,
     name: Option<SocketName>,
     kind: &'static str,
@@ -133,10 +135,13 @@ impl RoundRobinHandle {
         match opened {
             Ok(opened) => {
                 let (name, kind) = (name(&opened), super::listen::kind_name(opened.kind()));
+                let fd = opened.socket().as_raw_fd();
                 let listener = acceptor.add_listener(opened);
-                RoundRobinHandle { acceptor, listener, errno: 0, name, kind }
+                RoundRobinHandle { acceptor, listener, fd, errno: 0, name, kind }
             }
-            Err(error) => RoundRobinHandle { acceptor, listener: 0, errno: error.uv_errno(), name: None, kind: "tcp" },
+            Err(error) => {
+                RoundRobinHandle { acceptor, listener: 0, fd: -1, errno: error.uv_errno(), name: None, kind: "tcp" }
+            }
         }
     }
 
@@ -150,6 +155,12 @@ impl RoundRobinHandle {
     #[napi(getter)]
     pub fn listener(&self) -> u32 {
         self.listener
+    }
+
+    /// The listening descriptor, open until the last worker is removed.
+    #[napi(getter)]
+    pub fn fd(&self) -> i32 {
+        self.fd
     }
 
     /// "tcp" or "pipe": which handle adopts a connection.

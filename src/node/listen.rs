@@ -26,10 +26,6 @@ pub struct Query {
     pub fd: Option<i32>,
     /// libuv's flags.
     pub flags: Option<u32>,
-    /// A path that every user may read.
-    pub readable_all: Option<bool>,
-    /// A path that every user may write to.
-    pub writable_all: Option<bool>,
 }
 
 impl Query {
@@ -46,11 +42,7 @@ impl Query {
         let ipv6_only = flags & IPV6_ONLY != 0;
         let udp = self.address_type.as_deref().is_some_and(|kind| kind.starts_with("udp"));
         match (self.port.unwrap_or_default(), &self.address) {
-            (..0, Some(path)) => Ok(Request::Unix {
-                path: path.into(),
-                readable_all: self.readable_all.unwrap_or_default(),
-                writable_all: self.writable_all.unwrap_or_default(),
-            }),
+            (..0, Some(path)) => Ok(Request::Unix { path: path.into() }),
             (..0, None) => Err(Error::os("bind", Errno::EINVAL)),
             (port, host) => {
                 let port = u16::try_from(port).map_err(|_| Error::os("bind", Errno::EINVAL))?;
@@ -144,6 +136,18 @@ impl SharedHandle {
 #[napi]
 pub fn descriptor_kind(descriptor: i32) -> Option<&'static str> {
     crate::listen::kind_of(descriptor).map(kind_name)
+}
+
+/// A close-on-exec duplicate of a descriptor.
+#[napi]
+pub fn duplicate(descriptor: i32) -> Result<i32> {
+    use std::os::fd::{BorrowedFd, IntoRawFd};
+    if descriptor < 0 {
+        return Err(Error::os("dup", Errno::EBADF).into());
+    }
+    // SAFETY: not -1, and only duplicated: of a closed one the kernel says EBADF.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    Ok(socket::duplicate(descriptor)?.into_raw_fd())
 }
 
 /// A fresh socket, "tcp" or "pipe", for the shim to find a handle's class with.
