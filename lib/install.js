@@ -29,10 +29,7 @@ function install() {
   // Installed already, perhaps by another copy of this package; or a worker of Node's own cluster.
   if (cluster[INSTALLED] || (cluster.isWorker && !worker)) return cluster;
   if (!nativeLoader.supported) {
-    process.emitWarning(
-      `rust-cluster has no native engine for ${process.platform} yet: Node's own cluster serves in its place.`,
-      { code: 'ERR_RUST_CLUSTER_UNSUPPORTED' },
-    );
+    warnOnce();
     return cluster;
   }
   if (worker) becomeWorker(cluster, worker);
@@ -40,6 +37,17 @@ function install() {
   Object.defineProperty(cluster, INSTALLED, { value: true });
   syncBuiltinESMExports();
   return cluster;
+}
+
+let warned = false;
+
+function warnOnce() {
+  if (warned) return;
+  warned = true;
+  process.emitWarning(
+    `rust-cluster has no native engine for ${process.platform} yet: Node's own cluster serves in its place.`,
+    { code: 'ERR_RUST_CLUSTER_UNSUPPORTED' },
+  );
 }
 
 /** Node decides by this variable, when cluster is first loaded, which members the object has. */

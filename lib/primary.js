@@ -182,7 +182,6 @@ function install(cluster) {
     listening(worker, { addressType, address, port, fd }) {
       const info = { addressType, address, port, fd };
       worker.state = 'listening';
-      debug(`Worker ${worker.process.pid} listening on ${address ?? '*'}:${port}`);
       worker.emit('listening', info);
       cluster.emit('listening', worker, info);
     },

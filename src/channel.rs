@@ -44,12 +44,14 @@ pub struct Channel {
 }
 
 /// What became of a frame given to [`Channel::push`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Pushed {
     /// Bytes that wait in the queue. 0: the frame is in the kernel.
     pub queued: usize,
     /// Whether the queue waits for the kernel (its buffer is full), and not for a joined write.
     pub blocked: bool,
+    /// Whether the flusher has to be told: something waits, and it does not know.
+    pub untold: bool,
 }
 
 impl Channel {
@@ -79,7 +81,7 @@ impl Channel {
         if !outgoing.blocked && (now || outgoing.queued() >= FLUSH_AT) {
             outgoing.flush(self.socket.as_fd())?;
         }
-        Ok(Pushed { queued: outgoing.queued(), blocked: outgoing.blocked })
+        Ok(outgoing.pushed())
     }
 
     /// Writes what waits, as much as the kernel takes.
@@ -89,7 +91,16 @@ impl Channel {
     pub fn flush(&self) -> Result<Pushed> {
         let mut outgoing = self.outgoing.lock();
         outgoing.flush(self.socket.as_fd())?;
-        Ok(Pushed { queued: outgoing.queued(), blocked: outgoing.blocked })
+        Ok(outgoing.pushed())
+    }
+
+    /// As [`flush`](Self::flush), by the flusher: what is queued from now on it has to be told of.
+    pub(crate) fn flush_in_time(&self) -> usize {
+        let mut outgoing = self.outgoing.lock();
+        // A gone peer is seen, and told, by the loop that reads the channel.
+        let _ = outgoing.flush(self.socket.as_fd());
+        outgoing.told = outgoing.queued() > 0;
+        outgoing.queued()
     }
 
     /// Bytes that wait to be written.
@@ -115,11 +126,19 @@ struct Outgoing {
     descriptors: VecDeque<(u64, OwnedFd)>,
     /// Whether the kernel's buffer was full at the last write.
     blocked: bool,
+    /// Whether the flusher has this channel on its list.
+    told: bool,
 }
 
 impl Outgoing {
     fn queued(&self) -> usize {
         self.bytes.len() - self.start
+    }
+
+    fn pushed(&mut self) -> Pushed {
+        let queued = self.queued();
+        let untold = queued > 0 && !std::mem::replace(&mut self.told, true);
+        Pushed { queued, blocked: self.blocked, untold }
     }
 
     fn push(&mut self, kind: Kind, descriptor: Option<OwnedFd>, write: impl FnOnce(&mut Vec<u8>)) {
@@ -353,12 +372,23 @@ mod tests {
     fn a_message_pushed_now_is_in_the_kernel_and_later_ones_wait_for_the_flush() {
         let (channel, far) = ends();
         let mut incoming = Incoming::new(LIMIT);
-        assert_eq!(push(&channel, b"1", None, true), Pushed { queued: 0, blocked: false });
+        assert_eq!(push(&channel, b"1", None, true).queued, 0);
         assert_eq!(push(&channel, b"2", None, false).queued, HEADER + 1);
         assert_eq!(push(&channel, b"3", None, false).queued, 2 * (HEADER + 1));
         assert_eq!(drain(&mut incoming, far.as_fd()), [(vec!["1".into()], None)]);
         assert_eq!(channel.flush().unwrap().queued, 0);
         assert_eq!(drain(&mut incoming, far.as_fd()), [(vec!["2".into(), "3".into()], None)]);
+    }
+
+    #[test]
+    fn the_flusher_is_told_once_until_it_has_flushed() {
+        let (channel, _far) = ends();
+        let untold = |now| push(&channel, b"x", None, now).untold;
+        assert_eq!([untold(true), untold(false), untold(false)], [false, true, false]);
+        channel.flush().unwrap();
+        assert!(!untold(false), "it is still on the flusher's list");
+        channel.flush_in_time();
+        assert!(untold(false));
     }
 
     #[test]

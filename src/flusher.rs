@@ -1,20 +1,24 @@
 //! The thread that writes what the event loop did not get round to.
 //!
 //! Messages of one turn of the loop are joined into one write (see [`channel`](crate::channel)). When the
-//! loop does not turn, because JavaScript runs on, the flusher writes them: at the latest two [`TICK`]s after
-//! they were queued. It sleeps while nothing is queued, and looks at every tick while something was.
+//! loop does not turn, because JavaScript runs on, the flusher writes them, [`SOON`] after they were queued.
+//! Where the kernel's buffer is full it comes again, at growing intervals: the loop, if it turns, is faster.
+//! It sleeps while nothing is queued.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::channel::Channel;
 
-/// How often the flusher looks while messages are being queued.
-pub const TICK: Duration = Duration::from_millis(1);
+/// How long a queued message is the event loop's to write.
+pub const SOON: Duration = Duration::from_millis(1);
 
-/// A handle on the thread, which ends when the last handle is dropped.
+/// The longest interval at which a full socket is tried again.
+const SELDOM: Duration = Duration::from_millis(64);
+
+/// A handle on the thread, which ends when the handle is dropped.
 #[derive(Debug)]
 pub struct Flusher {
     shared: Arc<Shared>,
@@ -28,9 +32,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Channels with messages queued since the last tick.
-    queued: Vec<Weak<Channel>>,
+    waiting: Vec<Waiting>,
+    /// When the thread will look next; `None` while it sleeps.
+    next_look: Option<Instant>,
     ended: bool,
+}
+
+/// A channel with something queued.
+#[derive(Debug)]
+struct Waiting {
+    channel: Weak<Channel>,
+    due: Instant,
+    interval: Duration,
 }
 
 impl Flusher {
@@ -48,10 +61,16 @@ impl Flusher {
         Flusher { shared }
     }
 
-    /// Has the channel flushed soon, unless its owner does so first. Once per turn of the loop is enough.
+    /// Has the channel flushed soon, unless its owner does so first. To be called when
+    /// [`Pushed::untold`](crate::channel::Pushed) says so.
     pub fn schedule(&self, channel: &Arc<Channel>) {
-        self.shared.state.lock().queued.push(Arc::downgrade(channel));
-        self.shared.wake.notify_one();
+        let due = Instant::now() + SOON;
+        let mut state = self.shared.state.lock();
+        state.waiting.push(Waiting { channel: Arc::downgrade(channel), due, interval: SOON });
+        // A thread that looks before it is due anyway need not be woken.
+        if state.next_look.is_none_or(|next| next > due) {
+            self.shared.wake.notify_one();
+        }
     }
 }
 
@@ -66,20 +85,27 @@ impl Shared {
     fn run(&self) {
         let mut state = self.state.lock();
         while !state.ended {
-            if state.queued.is_empty() {
-                self.wake.wait(&mut state);
-                continue;
+            state.next_look = state.waiting.iter().map(|waiting| waiting.due).min();
+            match state.next_look {
+                None => self.wake.wait(&mut state),
+                Some(next) => drop(self.wake.wait_until(&mut state, next)),
             }
-            // What is queued now is the loop's to write for one tick, and ours after it.
-            let due = std::mem::take(&mut state.queued);
-            drop(state);
-            std::thread::sleep(TICK);
-            for channel in due.iter().filter_map(Weak::upgrade) {
-                // A gone peer is seen, and told, by the loop that reads the channel.
-                let _ = channel.flush();
-            }
-            state = self.state.lock();
+            self.flush_due(&mut state);
         }
+    }
+
+    fn flush_due(&self, state: &mut MutexGuard<'_, State>) {
+        let now = Instant::now();
+        let mut due: Vec<_> = state.waiting.extract_if(.., |waiting| waiting.due <= now).collect();
+        MutexGuard::unlocked(state, || {
+            due.retain_mut(|waiting| {
+                let full = waiting.channel.upgrade().is_some_and(|channel| channel.flush_in_time() > 0);
+                waiting.interval = SELDOM.min(waiting.interval * 2);
+                waiting.due = now + waiting.interval;
+                full
+            });
+        });
+        state.waiting.append(&mut due);
     }
 }
 
@@ -99,12 +125,32 @@ mod tests {
         let channel = Arc::new(Channel::new(near));
         let flusher = Flusher::start();
         for round in 0..3 {
-            channel.push(Kind::Json, None, false, |bytes| bytes.push(b'0' + round)).unwrap();
+            assert!(channel.push(Kind::Json, None, false, |bytes| bytes.push(b'0' + round)).unwrap().untold);
             flusher.schedule(&channel);
             poll(&mut [PollFd::new(far.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
             let mut incoming = Incoming::new(LIMIT);
             assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Some);
             assert_eq!(incoming.next_run().unwrap().unwrap().payloads, [[b'0' + round]]);
+        }
+    }
+
+    #[test]
+    fn more_than_the_kernel_takes_leaves_as_the_peer_reads() {
+        let (near, far) = socket::pair(SockType::Stream).unwrap();
+        let channel = Arc::new(Channel::new(near));
+        let flusher = Flusher::start();
+        let large = vec![b'x'; 3_000_000];
+        let pushed = channel.push(Kind::Json, None, true, |bytes| bytes.extend_from_slice(&large)).unwrap();
+        assert!(pushed.blocked && pushed.untold);
+        flusher.schedule(&channel);
+        let mut incoming = Incoming::new(LIMIT);
+        loop {
+            incoming.read(far.as_fd()).unwrap();
+            if let Some(run) = incoming.next_run().unwrap() {
+                assert_eq!(run.payloads, [&large]);
+                return;
+            }
+            poll(&mut [PollFd::new(far.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
         }
     }
 

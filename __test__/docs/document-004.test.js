@@ -6,7 +6,7 @@ const { test } = require('node:test');
 const { assertConversation } = require('../support/conversation');
 const differences = require('../support/differences');
 const { freePort } = require('../support/free-port');
-const { get, getMany } = require('../support/http');
+const { get, getMany, send } = require('../support/http');
 const { run } = require('../support/program');
 
 const numCPUs = os.cpus().length;
@@ -64,10 +64,14 @@ test('each of four workers answers in its turn', async () => {
 });
 
 test('3760 requests, 50 at a time, are spread over four workers', async () => {
-  const env = { PORT: await freePort(), WORKERS: 4 };
-  await run('docs/programs/balance.js', { env }, async program => {
+  // A worker that the machine gives no processor for 70 ms is passed over for a while, and the log says so.
+  const passedOver = /Master Worker \d+ (stuck|recovered)$/;
+  const stderr = new RegExp(`Master Worker \\d+ online$|${passedOver.source}`);
+  const env = { PORT: await freePort(), WORKERS: 4, NODE_DEBUG: 'cluster' };
+  await run('docs/programs/balance.js', { env, stderr }, async program => {
     const workers = await program.events('listening', 4);
     const responses = await getMany(env.PORT, 3760, 50);
+    const even = differences.strictRoundRobin && !program.stderr.some(line => passedOver.test(line));
 
     const counts = Object.fromEntries(workers.map(({ id, pid }) => [`worker${id},PID:${pid}`, 0]));
     for (const { status, body } of responses) {
@@ -77,7 +81,7 @@ test('3760 requests, 50 at a time, are spread over four workers', async () => {
     const total = Object.values(counts).reduce((sum, count) => sum + count);
     assert.equal(total, 3760, 'every answer is of one of the four');
     for (const count of Object.values(counts)) {
-      if (differences.strictRoundRobin) assert.ok(Math.abs(count - 940) <= 1, JSON.stringify(counts));
+      if (even) assert.ok(Math.abs(count - 940) <= 1, JSON.stringify(counts));
       else assert.ok(count > 0, JSON.stringify(counts));
     }
 
@@ -139,14 +143,23 @@ test('worker.suicide is the old name of exitedAfterDisconnect', () =>
     ]);
   }));
 
-test('cluster.disconnect(callback) ends every worker', () =>
-  run('docs/programs/disconnect-all.js', { exits: [0, 0, 0] }, async program => {
+test('cluster.disconnect(callback) lets every worker finish', async () => {
+  const port = await freePort();
+  await run('docs/programs/disconnect-all.js', { env: { PORT: port }, exits: [0, 0, 0] }, async program => {
+    const workers = await program.events('listening', 3);
+    const open = workers.map(() => send(port, { method: 'POST' }));
+    for (const { request } of open) request.write('the first half');
+    const busy = await program.lines(/^worker (\d) has a request$/, 3);
+    assert.deepEqual(busy.map(([, id]) => id).sort(), ['1', '2', '3']);
+
+    for (const [index, { request, response }] of open.entries()) {
+      request.end('the second half');
+      assert.equal((await response).status, 200);
+      await program.events('exit', index + 1);
+    }
     assert.deepEqual(await program.end(), { code: 0, signal: null });
-    const [[, connected]] = await program.lines(/^called back with (\d) still connected$/);
-    if (differences.disconnectWaitsForAll) assert.equal(connected, '0');
-    assert.deepEqual(program.stdout.filter(line => line.startsWith('worker')).sort(), [
-      'worker 1 disconnected',
-      'worker 2 disconnected',
-      'worker 3 disconnected',
-    ]);
-  }));
+    const stillConnected = differences.disconnectWaitsForAll ? 0 : 2;
+    assert.equal(program.stdout.at(-1), `called back with ${stillConnected} still connected`);
+    assert.equal(program.stdout.length, 4);
+  });
+});

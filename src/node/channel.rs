@@ -76,8 +76,6 @@ struct Turn {
     prepare: Prepare,
     /// Whether a message was sent in this turn: then the next ones are joined.
     sent: Rc<Cell<bool>>,
-    /// Whether the flusher was told.
-    scheduled: Rc<Cell<bool>>,
 }
 
 /// What [`Channel::read`] took out.
@@ -118,7 +116,7 @@ impl Channel {
             let ready = move |events| {
                 if events & WRITABLE != 0 {
                     // A gone peer is told by the read that finds the end.
-                    let pushed = writer.flush().unwrap_or(Pushed { queued: 0, blocked: false });
+                    let pushed = writer.flush().unwrap_or_default();
                     watch.upgrade().inspect(|watch| watch.update(pushed));
                     onwrite.call(&[]);
                 }
@@ -131,12 +129,11 @@ impl Channel {
             Watch { poll, keep: Cell::new(true), blocked: Cell::new(false) }
         });
         watch.poll.start(READABLE);
-        let (sent, scheduled) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
-        let (turn_sent, turn_scheduled) = (Rc::clone(&sent), Rc::clone(&scheduled));
+        let sent = Rc::new(Cell::new(false));
+        let turn_sent = Rc::clone(&sent);
         let (writer, turn_watch) = (Arc::clone(&core), Rc::downgrade(&watch));
         let prepare = Prepare::new(env, move || {
             turn_sent.set(false);
-            turn_scheduled.set(false);
             if let (Ok(pushed), Some(watch)) = (writer.flush(), turn_watch.upgrade()) {
                 watch.update(pushed);
             }
@@ -145,7 +142,7 @@ impl Channel {
             core,
             incoming: RefCell::new(Incoming::new(LIMIT)),
             watch: Some(watch),
-            turn: Some(Turn { prepare, sent, scheduled }),
+            turn: Some(Turn { prepare, sent }),
             reads,
             ended: Cell::new(false),
         })
@@ -283,14 +280,14 @@ impl Channel {
         if first {
             turn.prepare.arm();
         }
-        if pushed.queued > 0 && !pushed.blocked && !turn.scheduled.replace(true) {
-            FLUSHER.schedule(&self.core);
-        }
         self.update(pushed);
         Ok(count(pushed.queued))
     }
 
     fn update(&self, pushed: Pushed) {
+        if pushed.untold {
+            FLUSHER.schedule(&self.core);
+        }
         self.with_watch(|watch| watch.update(pushed));
     }
 

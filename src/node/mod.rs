@@ -1,5 +1,6 @@
 //! What JavaScript sees of the core: the only module that knows Node-API and libuv.
 
+#![cfg_attr(test, allow(dead_code, reason = "only JavaScript calls these functions"))]
 #![allow(missing_debug_implementations, reason = "only JavaScript sees these types")]
 
 mod acceptor;

@@ -1,18 +1,23 @@
 'use strict';
 
+const http = require('node:http');
 const cluster = require('rust-cluster');
 
 if (cluster.isMaster) {
   const workers = [cluster.fork(), cluster.fork(), cluster.fork()];
-  let online = 0;
-  cluster.on('online', () => {
-    if (++online < workers.length) return;
+  let busy = 0;
+  cluster.on('message', () => {
+    if (++busy < workers.length) return;
     cluster.disconnect(() => {
       console.log('called back with %d still connected', workers.filter(w => w.isConnected()).length);
     });
   });
 } else {
-  process.on('disconnect', () => {
-    console.log('worker', cluster.worker.id, 'disconnected');
-  });
+  http
+    .createServer((req, res) => {
+      console.log('worker %d has a request', cluster.worker.id);
+      process.send('busy');
+      req.resume().on('end', () => res.end());
+    })
+    .listen(process.env.PORT || 8000);
 }

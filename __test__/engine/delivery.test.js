@@ -1,0 +1,28 @@
+'use strict';
+
+// What send() was given is delivered, in order, although the event loop of the sender does not turn again.
+
+const { test } = require('node:test');
+const { run } = require('../support/program');
+
+const ENDS = {
+  loop: { exits: ['SIGKILL'] },
+  exit: { exits: [0] },
+  throw: { exits: [1], stderr: /^/ },
+  disconnect: { exits: [0] },
+};
+
+for (const serialization of ['json', 'advanced']) {
+  for (const [end, expected] of Object.entries(ENDS)) {
+    // 1 is written at once, 2 and 1,000 are joined.
+    for (const count of [1, 2, 1000]) {
+      test(`${count} messages, ${serialization}, then ${end}`, async () => {
+        const env = { COUNT: count, END: end, SERIALIZATION: serialization };
+        await run('engine/programs/delivery.js', { env, ...expected }, async program => {
+          await program.lines(/^all received$/);
+          await program.events('exit');
+        });
+      });
+    }
+  }
+}

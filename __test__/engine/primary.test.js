@@ -1,0 +1,33 @@
+'use strict';
+
+// The primary's JavaScript is not on the path of a connection, and its death leaves nothing behind.
+
+const assert = require('node:assert/strict');
+const { test } = require('node:test');
+const { get } = require('../support/http');
+const { run } = require('../support/program');
+const way = require('../support/way');
+
+const skip = way === 'node' && "Node's own cluster accepts nothing then";
+
+test('a primary that runs `while (true)` goes on serving, every worker in its turn', { skip }, async () => {
+  await run('engine/programs/stuck-primary.js', {}, async program => {
+    const [{ address }] = await program.events('listening', 3);
+    await program.lines(/^stuck$/);
+    const bodies = [];
+    for (let i = 0; i < 9; i++) bodies.push((await get(address.port)).body);
+    // A worker may have joined after the one that follows it was served: the turn is the same from there on.
+    const turn = bodies.slice(0, 3);
+    assert.deepEqual(turn.toSorted(), ['worker 1', 'worker 2', 'worker 3']);
+    assert.deepEqual(bodies, [...turn, ...turn, ...turn]);
+  });
+});
+
+test('a primary ended by SIGKILL leaves no worker behind', async () => {
+  await run('docs/programs/share-port.js', { env: { PORT: 0 } }, async program => {
+    await program.events('listening', require('node:os').cpus().length);
+    process.kill(program.pid, 'SIGKILL');
+    // The workers hold the program's output: its end is the end of them all.
+    assert.deepEqual(await program.end(), { code: null, signal: 'SIGKILL' });
+  });
+});

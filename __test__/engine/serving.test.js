@@ -1,0 +1,92 @@
+'use strict';
+
+// Every kind of server, on every kind of address, under both policies, is an ordinary server in a worker.
+
+const assert = require('node:assert/strict');
+const http = require('node:http');
+const http2 = require('node:http2');
+const https = require('node:https');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { text } = require('node:stream/consumers');
+const { test } = require('node:test');
+const tls = require('node:tls');
+const { run } = require('../support/program');
+
+const PROGRAM = 'engine/programs/servers.js';
+const socketPath = name => path.join(os.tmpdir(), `rust-cluster-${process.pid}-${name}.sock`);
+
+/** A client for each kind of server: one connection, and what came back. */
+const clients = {
+  net: target => text(net.connect(target)),
+  tls: target => text(tls.connect({ ...target, rejectUnauthorized: false })),
+  http: target => request(http, target),
+  https: target => request(https, { ...target, rejectUnauthorized: false }),
+  async http2({ port }) {
+    const session = http2.connect(`http://127.0.0.1:${port}`);
+    try {
+      return await text(session.request({ ':path': '/' }));
+    } finally {
+      session.close();
+    }
+  },
+};
+
+function request(protocol, { path: socketPath, ...target }) {
+  return new Promise((resolve, reject) => {
+    protocol
+      .get({ ...target, socketPath, agent: false }, response => text(response).then(resolve, reject))
+      .on('error', reject);
+  });
+}
+
+/** Four connections, one after the other, and who answered: with round robin, each worker twice. */
+async function assertServed(server, target, policy) {
+  const answers = [];
+  for (let i = 0; i < 4; i++) answers.push(await clients[server](target));
+  for (const answer of answers) assert.match(answer, /^worker [12]\n$/);
+  if (policy === 'rr') {
+    assert.deepEqual(answers.toSorted(), ['worker 1\n', 'worker 1\n', 'worker 2\n', 'worker 2\n']);
+  }
+}
+
+for (const policy of ['rr', 'none']) {
+  for (const server of Object.keys(clients)) {
+    test(`${server} on a TCP port, policy ${policy}`, async () => {
+      const env = { SERVER: server, POLICY: policy, LISTEN: '{"port":0,"host":"127.0.0.1"}' };
+      await run(PROGRAM, { env }, async program => {
+        const [, { address }] = await program.events('listening', 2);
+        await assertServed(server, { host: '127.0.0.1', port: address.port }, policy);
+      });
+    });
+  }
+
+  test(`http on IPv4 and IPv6 at once, policy ${policy}`, async () => {
+    const env = { SERVER: 'http', POLICY: policy, LISTEN: '{"port":0}' };
+    await run(PROGRAM, { env }, async program => {
+      const [, { address }] = await program.events('listening', 2);
+      for (const host of ['127.0.0.1', '::1'])
+        await assertServed('http', { host, port: address.port }, policy);
+    });
+  });
+
+  test(`http on a Unix socket, policy ${policy}`, async () => {
+    const path = socketPath(policy);
+    const env = { SERVER: 'http', POLICY: policy, LISTEN: JSON.stringify({ path }) };
+    await run(PROGRAM, { env }, async program => {
+      const [, { address }] = await program.events('listening', 2);
+      assert.deepEqual(address, { addressType: -1, address: path, port: -1 });
+      await assertServed('http', { path }, policy);
+    });
+  });
+
+  test(`http on a descriptor of the primary, policy ${policy}`, async () => {
+    const env = { SERVER: 'http', POLICY: policy, LISTEN: 'fd' };
+    await run(PROGRAM, { env }, async program => {
+      const [, { address }] = await program.events('listening', 2);
+      assert.equal(address.addressType, null);
+      await assertServed('http', { host: '127.0.0.1', port: address.port }, policy);
+    });
+  });
+}
