@@ -78,6 +78,9 @@ class Control extends EventEmitter {
   }
 }
 
+/** The cluster's own messages on their way through a send() that a program has wrapped. */
+const controlMessages = new WeakSet();
+
 /** What one end of the channel needs besides the methods that users see. */
 class Channel {
   /** Called with each of the cluster's own messages and its descriptor (-1: none). */
@@ -85,7 +88,7 @@ class Channel {
   /** Called when the other process broke the protocol. */
   onbroken = () => {};
   /** Sockets sent and received, by the server they came from: see ./socket_list. */
-  sockets = { send: {}, got: {} };
+  sockets = { send: new Map(), got: new Map() };
 
   constructor(target, fd, serialization) {
     this.target = target;
@@ -110,8 +113,19 @@ class Channel {
   #closed = false;
   #lingers = false;
 
-  /** Sends one of the cluster's own messages. */
+  /** Sends one of the cluster's own messages: through send(), if a program has wrapped that, as Node does. */
   sendControl(message, fd = -1) {
+    const { target } = this;
+    if (fd < 0 && target.send !== this.ownSend) {
+      const wrapped = { cmd: 'NODE_CLUSTER', ...message };
+      controlMessages.add(wrapped);
+      target.send(wrapped);
+    } else {
+      this.writeControl(message, fd);
+    }
+  }
+
+  writeControl(message, fd) {
     try {
       this.native.sendJson(CONTROL, JSON.stringify(message), fd);
     } catch {
@@ -240,37 +254,20 @@ class Channel {
     target._closesNeeded !== undefined && closed(target);
   }
 
-  /** Writes what waits, as far as it goes at once. */
-  flush() {
-    if (this.#closed) return;
-    try {
-      this.native.flush();
-    } catch {
-      // The other process is gone.
-    }
-  }
-
   /** Closes our end, once what waits is written. */
   close() {
     if (this.#closed) return;
     this.#closed = true;
-    open.delete(this);
     let queued = 0;
     try {
       queued = this.native.flush();
     } catch {
       // The other process is gone, and what waited with it.
     }
-    if (queued > 0) this.#lingers = true;
+    this.#lingers = queued > 0;
+    if (this.#lingers) this.native.pause();
     else this.native.close();
   }
-}
-
-/** The open channels of this process: what they hold leaves before the process does. */
-const open = new Set();
-process.on('exit', flushAll);
-function flushAll() {
-  for (const channel of open) channel.flush();
 }
 
 /** A ChildProcess emits 'close' when its process and all its streams, the channel too, have ended. */
@@ -299,7 +296,6 @@ function isInternal(message) {
  */
 function setupChannel(target, fd, serialization) {
   const channel = new Channel(target, fd, serialization);
-  open.add(channel);
   target.channel = channel.control;
   Object.defineProperty(target, kChannel, { value: channel, configurable: true });
   target._handleQueue = null;
@@ -333,7 +329,13 @@ function setupChannel(target, fd, serialization) {
     return false;
   };
 
+  channel.ownSend = target.send;
+
   target._send = function (message, handle, options, callback) {
+    if (controlMessages.has(message)) {
+      channel.writeControl(message, -1);
+      return true;
+    }
     if (message === undefined) throw errors.missingMessage();
     if (!['string', 'object', 'number', 'boolean'].includes(typeof message)) {
       throw errors.invalidMessage(message);

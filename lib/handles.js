@@ -28,7 +28,7 @@ const classes = {
     return remember('pipe', streamClass('pipe'));
   },
   get udp() {
-    const socket = dgram.createSocket('udp4');
+    const socket = dgram.createSocket('udp4').unref();
     const Wrap = udpHandle(socket).constructor;
     socket.close();
     return remember('udp', Wrap);
@@ -77,8 +77,9 @@ function open(kind, fd) {
 function socketList(channel, direction, key) {
   const lists = channel.sockets[direction];
   const List = direction === 'send' ? SocketListSend : SocketListReceive;
-  lists[key] ??= new List(channel.target, key);
-  return lists[key];
+  const list = lists.get(key) ?? new List(channel.target, key);
+  lists.set(key, list);
+  return list;
 }
 
 /** For each type of message, how it is sent: the handle, what the message says besides, what happens after. */
@@ -89,7 +90,7 @@ const senders = {
     const extra = {};
     if (socket.server) {
       extra.key = socket.server._connectionKey;
-      const known = channel.sockets.send[extra.key];
+      const known = channel.sockets.send.has(extra.key);
       const list = socketList(channel, 'send', extra.key);
       if (!known) socket.server._setupWorker(list);
       if (!keepOpen) socket.server._connections--;
@@ -151,7 +152,12 @@ const receivers = {
   },
   'net.Server'(_channel, _message, handle, done) {
     const server = new net.Server();
-    server.listen(handle, () => done(server));
+    const onerror = () => done(undefined);
+    server.once('error', onerror);
+    server.listen(handle, () => {
+      server.removeListener('error', onerror);
+      done(server);
+    });
   },
   'net.Native': (_channel, _message, handle, done) => done(handle),
   'dgram.Socket'(_channel, { dgramType }, handle, done) {
@@ -169,7 +175,9 @@ const receivers = {
 function receive(channel, message, fd, done) {
   const kind = native.descriptorKind(fd);
   const receiver = Object.hasOwn(receivers, message?.type) ? receivers[message.type] : undefined;
-  if (!kind || !receiver || message.type.startsWith('dgram') !== (kind === 'udp')) {
+  const udp = kind === 'udp';
+  const fits = kind && receiver && message.type.startsWith('dgram') === udp;
+  if (!fits || (message.type === 'dgram.Socket' && !/^udp[46]$/.test(message.dgramType))) {
     native.close(fd);
     done(undefined);
     return;

@@ -4,6 +4,7 @@
 // leaves. Opening, accepting and handing over are Rust's.
 
 const net = require('node:net');
+const { constants } = require('node:os');
 const path = require('node:path');
 
 const { open } = require('./handles');
@@ -22,7 +23,11 @@ class RoundRobin {
 
   constructor(acceptor, query, backlog) {
     listenThroughNet(query, backlog, () => {
-      this.#handle = new native.RoundRobinHandle(acceptor, query, backlog > 0 ? backlog : BACKLOG);
+      this.#handle = new native.RoundRobinHandle(
+        acceptor,
+        query,
+        Number.isInteger(backlog) && backlog > 0 ? Math.min(backlog, 2 ** 31 - 1) : BACKLOG,
+      );
     });
     this.workers = new Set();
     this.errno = this.#handle.errno;
@@ -124,11 +129,14 @@ class Listeners {
    * @returns {{ reply: object, fd: number, add(): void }} the answer, and what to do once it is sent
    */
   query(worker, query) {
-    const key = keyOf(query);
-    const known = this.#byKey.get(key);
-    // A second listen of one worker on one address is an attempt of its own, which fails as it would
-    // without a cluster (node#60141, node#64869).
-    let handle = known?.workers.has(worker.id) ? undefined : known;
+    let key = keyOf(query);
+    let handle = this.#byKey.get(key);
+    if (handle?.workers.has(worker.id)) {
+      // A second listen of one worker on one address is an attempt of its own, which fails, or not, as it
+      // would without a cluster (node#60141, node#64869).
+      key = `${key}#${++this.#attempts}`;
+      handle = undefined;
+    }
     handle ??= this.#open(query);
     if (handle.errno) return { reply: { errno: handle.errno, key }, fd: -1, add() {} };
     this.#byKey.set(key, handle);
@@ -140,21 +148,21 @@ class Listeners {
     };
   }
 
+  #attempts = 0;
+
   #open(query) {
-    const { addressType, fd, flags, backlog, readableAll, writableAll } = query;
-    const wanted = {
-      address: shortest(query) ?? undefined,
-      port: query.port ?? undefined,
-      addressType: `${addressType}`,
-      fd: fd >= 0 && fd !== null ? fd : undefined,
-      flags: flags ?? undefined,
-    };
-    const udp = `${addressType}`.startsWith('udp');
-    const handle =
-      this.#acceptor && !udp ? new RoundRobin(this.#acceptor, wanted, backlog) : new Shared(wanted);
-    const rights = (readableAll ? UV_READABLE : 0) | (writableAll ? UV_WRITABLE : 0);
-    if (rights && !handle.errno) handle.errno = setRights(handle.socket, rights);
-    return handle;
+    const { addressType, backlog, readableAll, writableAll } = query;
+    try {
+      const wanted = wantedOf(query);
+      const shared = !this.#acceptor || wanted.addressType.startsWith('udp');
+      const handle = shared ? new Shared(wanted) : new RoundRobin(this.#acceptor, wanted, backlog);
+      const rights = (readableAll ? UV_READABLE : 0) | (writableAll ? UV_WRITABLE : 0);
+      if (rights && addressType === -1 && !handle.errno) handle.errno = setRights(handle.socket, rights);
+      return handle;
+    } catch {
+      // No worker of ours asks for what cannot even be asked.
+      return { errno: -constants.errno.EINVAL };
+    }
   }
 
   /** A worker closes one of its servers. */
@@ -175,9 +183,21 @@ function keyOf({ address, port, addressType, fd, index }) {
   return `${address}:${port}:${addressType}:${fd}${port === 0 ? `:${index}` : ''}`;
 }
 
+/** What a worker asks for, as the addon takes it. The message is the worker's: nothing in it is sure. */
+function wantedOf({ address, port, addressType, fd, flags }) {
+  const integer = value => (Number.isInteger(value) ? value : undefined);
+  return {
+    address: typeof address === 'string' ? shortest({ address, port }) : undefined,
+    port: integer(port),
+    addressType: `${addressType}`,
+    fd: fd >= 0 ? integer(fd) : undefined,
+    flags: integer(flags),
+  };
+}
+
 /** A path has about 100 bytes in the kernel: the shorter of the absolute and the relative one is bound. */
 function shortest({ address, port }) {
-  if (!(port < 0) || typeof address !== 'string') return address;
+  if (!(port < 0)) return address;
   const relative = path.relative(process.cwd(), address);
   return relative.length < address.length ? relative : address;
 }

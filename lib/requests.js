@@ -17,6 +17,8 @@ class Requests {
   constructor(target, onmessage) {
     this.target = target;
     channelOf(target).oncontrol = (message, fd) => {
+      // Not said by anyone of ours.
+      if (message === null || typeof message !== 'object') return;
       const callback = this.#callbacks.get(message.ack);
       if (callback) {
         this.#callbacks.delete(message.ack);

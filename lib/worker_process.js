@@ -51,7 +51,7 @@ function spawnWorker(child, spawn, options, { id, acceptor }) {
 
   const stdio = options.stdio.map((value, place) => (place === channelPlace ? 'ignore' : value));
   const error = spawn.call(child, { ...options, stdio });
-  if (handle.channel === undefined) return error;
+  if (handle.channel < 0) return error;
 
   child._closesNeeded++;
   const channel = setupChannel(child, handle.channel, serialization);
@@ -65,8 +65,8 @@ class ProcessHandle {
   #native = new native.WorkerProcess();
   #worker;
 
-  /** Our end of the channel, once there is one. */
-  channel = undefined;
+  /** Our end of the channel, -1 while there is none. */
+  channel = -1;
   beforeExit = () => {};
 
   constructor(worker) {

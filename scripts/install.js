@@ -19,7 +19,9 @@ function main() {
   if (!force && loads()) return;
   const cargo = spawnSync('cargo', ['--version']);
   if (cargo.error) {
-    console.warn('rust-cluster: no prebuilt binary fits, and there is no cargo to build one (https://rustup.rs).');
+    console.warn(
+      'rust-cluster: no prebuilt binary fits, and there is no cargo to build one (https://rustup.rs).',
+    );
     console.warn('rust-cluster: the first require() will say what to do.');
     process.exitCode = force ? 1 : 0;
     return;

@@ -354,6 +354,8 @@ struct Worker {
     stuck: bool,
     /// It sent what no worker sends: its end is not read any more.
     broken: bool,
+    /// It has gone, and its queue is being emptied.
+    leaving: bool,
     /// Whether the queue holds something, as far as is known.
     queued: bool,
     /// Packets that the worker had taken when it was last looked at.
@@ -366,7 +368,7 @@ struct Worker {
 
 impl Worker {
     fn ready(&self) -> bool {
-        !self.full && !self.stuck && !self.broken
+        !self.full && !self.stuck && !self.broken && !self.leaving
     }
 }
 
@@ -395,7 +397,17 @@ impl State {
     fn add_worker(&mut self, id: WorkerId, queue: Queue) -> Result<()> {
         self.epoll.watch(queue.near(), Token::Worker(id), EpollFlags::EPOLLIN)?;
         let moved = Instant::now();
-        let worker = Worker { queue, full: false, stuck: false, broken: false, queued: false, taken: 0, put: 0, moved };
+        let worker = Worker {
+            queue,
+            full: false,
+            stuck: false,
+            broken: false,
+            leaving: false,
+            queued: false,
+            taken: 0,
+            put: 0,
+            moved,
+        };
         self.workers.insert(id, worker);
         Ok(())
     }
@@ -404,16 +416,25 @@ impl State {
         for listener in self.listeners.values_mut() {
             listener.rotation.remove(id);
         }
-        let left = self.take_all_back(id);
-        if let Some(worker) = self.workers.remove(&id) {
-            self.epoll.unwatch(worker.queue.near());
-        }
-        self.place_all(left);
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.leaving = true;
+        self.epoll.unwatch(worker.queue.near());
+        self.empty_leaving(id);
         let abandoned: Vec<_> =
             self.listeners.iter().filter(|(_, listener)| listener.rotation.is_empty()).map(|(id, _)| *id).collect();
         for listener in abandoned {
             self.unwatch_listener(listener);
         }
+    }
+
+    /// Empties the queue of a worker that leaves, and forgets it. Without a descriptor left to take a
+    /// connection out with, the next tick goes on.
+    fn empty_leaving(&mut self, id: WorkerId) {
+        let left = self.take_all_back(id);
+        if self.workers.get(&id).is_some_and(|worker| worker.queue.depth().is_ok_and(|depth| depth == 0)) {
+            self.workers.remove(&id);
+        }
+        self.place_all(left);
     }
 
     // Listeners come and go.
@@ -633,14 +654,19 @@ impl State {
 
     /// Whether something can happen that no descriptor tells of.
     fn needs_tick(&self) -> bool {
-        self.workers.values().any(|worker| worker.queued)
+        self.workers.values().any(|worker| worker.queued || worker.leaving)
             || self.listeners.values().any(|listener| listener.starved || !listener.waiting.is_empty())
     }
 
     fn tick(&mut self, now: Instant) {
-        let ids: Vec<_> = self.workers.iter().filter(|(_, worker)| worker.queued).map(|(id, _)| *id).collect();
+        let ids: Vec<_> =
+            self.workers.iter().filter(|(_, worker)| worker.queued && !worker.leaving).map(|(id, _)| *id).collect();
         for id in ids {
             self.look_at(id, now);
+        }
+        let leaving: Vec<_> = self.workers.iter().filter(|(_, worker)| worker.leaving).map(|(id, _)| *id).collect();
+        for id in leaving {
+            self.empty_leaving(id);
         }
         self.resume_all();
     }
@@ -813,6 +839,7 @@ mod tests {
         let client = TcpStream::connect(address).unwrap();
         let connection = take(&refuses);
         refuses.give_back(connection.listener, connection.socket.as_fd()).unwrap();
+        drop(connection);
         serve(take(&serves), client);
     }
 
@@ -826,6 +853,7 @@ mod tests {
         for _ in 0..3 {
             let connection = take(&only);
             only.give_back(connection.listener, connection.socket.as_fd()).unwrap();
+            drop(connection);
         }
         serve(take(&only), client);
     }

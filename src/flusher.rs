@@ -67,9 +67,18 @@ impl Flusher {
         let due = Instant::now() + SOON;
         let mut state = self.shared.state.lock();
         state.waiting.push(Waiting { channel: Arc::downgrade(channel), due, interval: SOON });
-        // A thread that looks before it is due anyway need not be woken.
+        // One that looks before it is due anyway need not be woken.
         if state.next_look.is_none_or(|next| next > due) {
             self.shared.wake.notify_one();
+        }
+    }
+
+    /// Writes what waits now, as far as the kernel takes it.
+    pub fn flush_all(&self) {
+        for waiting in &self.shared.state.lock().waiting {
+            waiting.channel.upgrade().inspect(|channel| {
+                channel.flush_in_time();
+            });
         }
     }
 }

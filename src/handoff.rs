@@ -308,6 +308,7 @@ mod tests {
         let client = put(&mut queue, 3);
         let connection = taken(intake.take());
         intake.give_back(connection.listener, connection.socket.as_fd()).unwrap();
+        drop(connection);
         let returned = taken(queue.receive_returned());
         assert_eq!((returned.listener, &returned.refused_by[..]), (3, &[7][..]));
         says_hello(returned, client);

@@ -7,7 +7,8 @@ const { parseArgs } = require('node:util');
 const usage = `Usage: npm run test:node -- DIR [options]
 
 Runs tests out of DIR, the test/ folder of a checkout of Node, once under Node's own cluster (the control)
-and once under rust-cluster, and compares results and the exits of all processes that a test started.
+and once under rust-cluster, and compares results and the exits of all processes that a test started. A
+line that ends in < is worse than the control; then the exit code is 1, and 2 if nothing could be run.
 
   --node BIN        the Node to run them with (default: the one that runs this)
   --set NAMES       cluster (default), handles, net, http, dgram, all, or any NAME for test-NAME-*;
@@ -18,7 +19,7 @@ and once under rust-cluster, and compares results and the exits of all processes
   --jobs N          tests at a time (default: number of cores); those in sequential/ always run alone
   --timeout S       seconds a test may take (default 60)
   --grace S         seconds its processes may outlive it before they count as left over (default 3)
-  --learn N         control runs, at most, to learn which exits vary under Node as well (default 5)
+  --learn N         control runs, at most, to learn which exits vary under Node as well (default 10)
   --repeat N        runs every test N times
   --user NAME       runs all as this user (needs root)
   --control-only    leaves rust-cluster out
@@ -89,7 +90,7 @@ function read(args) {
         jobs: text(String(availableParallelism())),
         timeout: text('60'),
         grace: text('3'),
-        learn: text('5'),
+        learn: text('10'),
         repeat: text('1'),
         user: text(undefined),
         subject: text(undefined),

@@ -42,9 +42,11 @@ class ProcessTree {
     return alive;
   }
 
+  /** One that forks while it is looked for is found in the next round. */
   async kill() {
-    for (let alive = this.alive(); alive.length > 0; alive = await this.drained(50)) {
-      for (const { pid } of alive) signal(pid);
+    for (let rounds = 100; rounds > 0 && this.alive().length > 0; rounds--) {
+      this.killNow();
+      await this.drained(50);
     }
   }
 

@@ -22,8 +22,22 @@ use crate::flusher::Flusher;
 use crate::frame::{Kind, LIMIT};
 use crate::socket;
 
-/// One for the process: it has nothing to do as long as event loops turn.
-static FLUSHER: LazyLock<Flusher> = LazyLock::new(Flusher::start);
+/// One for the process: it has nothing to do as long as event loops turn. What is queued when the process
+/// exits leaves then.
+static FLUSHER: LazyLock<Flusher> = LazyLock::new(|| {
+    // SAFETY: the function of the C library, with its type; the handler takes locks that no one holds for long.
+    unsafe { atexit(flush_at_exit) };
+    Flusher::start()
+});
+
+extern "C" {
+    /// [atexit(3)](https://man7.org/linux/man-pages/man3/atexit.3.html)
+    fn atexit(handler: extern "C" fn()) -> std::ffi::c_int;
+}
+
+extern "C" fn flush_at_exit() {
+    FLUSHER.flush_all();
+}
 
 /// How many reads one readiness of the socket is good for, before others on the loop get their turn.
 const READS: u32 = 16;
@@ -51,23 +65,34 @@ struct Watch {
     poll: Poll,
     /// Whether JavaScript wants the channel to keep the loop alive.
     keep: Cell<bool>,
+    /// Whether what arrives is to be read.
+    reading: Cell<bool>,
     /// Whether the kernel takes no more for now.
     blocked: Cell<bool>,
 }
 
 impl Watch {
-    /// Has the loop tell when the kernel takes more of what is left; until then the loop stays alive, as it
-    /// does for a write of libuv's.
-    fn update(&self, pushed: Pushed) {
-        if self.blocked.replace(pushed.blocked) != pushed.blocked {
-            self.poll.start(if pushed.blocked { READABLE | WRITABLE } else { READABLE });
-            self.poll.set_reference(self.keep.get() || pushed.blocked);
-        }
+    fn new(poll: Poll) -> Self {
+        let watch = Watch { poll, keep: Cell::new(true), reading: Cell::new(true), blocked: Cell::new(false) };
+        watch.apply();
+        watch
     }
 
-    fn set_keep(&self, keep: bool) {
-        self.keep.set(keep);
-        self.poll.set_reference(keep || self.blocked.get());
+    fn apply(&self) {
+        let events = if self.reading.get() { READABLE } else { 0 } | if self.blocked.get() { WRITABLE } else { 0 };
+        if events == 0 {
+            self.poll.stop();
+        } else {
+            self.poll.start(events);
+        }
+        // While something is left to be written the loop stays alive, as it does for a write of libuv's.
+        self.poll.set_reference(self.keep.get() || self.blocked.get());
+    }
+
+    fn set(&self, flag: &Cell<bool>, value: bool) {
+        if flag.replace(value) != value {
+            self.apply();
+        }
     }
 }
 
@@ -117,7 +142,7 @@ impl Channel {
                 if events & WRITABLE != 0 {
                     // A gone peer is told by the read that finds the end.
                     let pushed = writer.flush().unwrap_or_default();
-                    watch.upgrade().inspect(|watch| watch.update(pushed));
+                    watch.upgrade().inspect(|watch| watch.set(&watch.blocked, pushed.blocked));
                     onwrite.call(&[]);
                 }
                 if events & READABLE != 0 {
@@ -126,16 +151,15 @@ impl Channel {
                 }
             };
             let poll = Poll::new(env, core.socket(), ready).expect("the descriptor is a socket that nobody watches");
-            Watch { poll, keep: Cell::new(true), blocked: Cell::new(false) }
+            Watch::new(poll)
         });
-        watch.poll.start(READABLE);
         let sent = Rc::new(Cell::new(false));
         let turn_sent = Rc::clone(&sent);
         let (writer, turn_watch) = (Arc::clone(&core), Rc::downgrade(&watch));
         let prepare = Prepare::new(env, move || {
             turn_sent.set(false);
             if let (Ok(pushed), Some(watch)) = (writer.flush(), turn_watch.upgrade()) {
-                watch.update(pushed);
+                watch.set(&watch.blocked, pushed.blocked);
             }
         })?;
         Ok(Channel {
@@ -207,7 +231,7 @@ impl Channel {
                         }
                         Read::Starved => {
                             // Not to be told again and again that something is there.
-                            self.with_watch(|watch| watch.poll.stop());
+                            self.with_watch(|watch| watch.set(&watch.reading, false));
                             STARVED
                         }
                     }
@@ -223,22 +247,28 @@ impl Channel {
         self.reads.set(u32::MAX);
     }
 
-    /// Watches the socket again, after `read` found no descriptor left.
+    /// Reads no more: what is left to be written is all that the channel is still open for.
+    #[napi]
+    pub fn pause(&self) {
+        self.with_watch(|watch| watch.set(&watch.reading, false));
+    }
+
+    /// Reads again, after `read` found no descriptor left.
     #[napi]
     pub fn resume(&self) {
-        self.with_watch(|watch| watch.poll.start(READABLE));
+        self.with_watch(|watch| watch.set(&watch.reading, true));
     }
 
     /// Keeps the loop alive while the channel is open.
     #[napi(js_name = "ref")]
     pub fn reference(&self) {
-        self.with_watch(|watch| watch.set_keep(true));
+        self.with_watch(|watch| watch.set(&watch.keep, true));
     }
 
     /// Does not keep the loop alive.
     #[napi]
     pub fn unref(&self) {
-        self.with_watch(|watch| watch.set_keep(false));
+        self.with_watch(|watch| watch.set(&watch.keep, false));
     }
 
     /// Whether it keeps the loop alive.
@@ -288,7 +318,7 @@ impl Channel {
         if pushed.untold {
             FLUSHER.schedule(&self.core);
         }
-        self.with_watch(|watch| watch.update(pushed));
+        self.with_watch(|watch| watch.set(&watch.blocked, pushed.blocked));
     }
 
     fn with_watch(&self, act: impl FnOnce(&Watch)) {

@@ -12,7 +12,6 @@ use nix::sys::socket::SockType;
 use super::acceptor::Acceptor;
 use super::callback::Callback;
 use super::uv::{Poll, READABLE};
-use super::Result;
 use crate::error::Error;
 use crate::fork::{Child, Exit, Program, Stdio};
 use crate::handoff::Queue;
@@ -44,7 +43,7 @@ pub struct Forked {
     pub error: i32,
     /// The process id, 0 if there is none.
     pub pid: i32,
-    /// Our end of the channel, to be given to `new Channel`. Without a process it is at its end.
+    /// Our end of the channel, to be given to `new Channel`. Without a process it is at its end, or -1.
     pub channel: i32,
     /// Our ends of the pipes, -1 where there is none.
     pub pipes: Vec<i32>,
@@ -67,7 +66,24 @@ pub fn fork(
     acceptor: Option<&Acceptor>,
     worker: u32,
     onexit: Function<'_>,
-) -> Result<Forked> {
+) -> Forked {
+    // What the kernel refuses is no exception but an 'error' event, to come.
+    start(&env, process, options, acceptor, worker, &onexit).unwrap_or_else(|error| Forked {
+        error: error.uv_errno(),
+        pid: 0,
+        channel: -1,
+        pipes: Vec::new(),
+    })
+}
+
+fn start(
+    env: &Env,
+    process: &mut WorkerProcess,
+    options: ForkOptions,
+    acceptor: Option<&Acceptor>,
+    worker: u32,
+    onexit: &Function<'_>,
+) -> crate::error::Result<Forked> {
     let (channel, their_channel) = socket::pair(SockType::Stream)?;
     let (near, far) = socket::pair(SockType::SeqPacket)?;
     let queue = Queue::new(worker, near, socket::duplicate(&far)?);
@@ -101,18 +117,22 @@ pub fn fork(
         gid: options.gid,
         stdio,
     };
-    let raw = |descriptor: Option<OwnedFd>| descriptor.map_or(-1, IntoRawFd::into_raw_fd);
+    // The worker's first connection may come before this returns.
+    if let Some(acceptor) = acceptor {
+        acceptor.core().add_worker(worker, queue)?;
+    }
     let (error, pid) = match Child::start(program) {
         Ok(child) => {
-            if let Some(acceptor) = acceptor {
-                acceptor.core().add_worker(worker, queue)?;
-            }
             let pid = child.pid();
-            process.watch(&env, child, &onexit)?;
+            process.watch(env, child, onexit);
             (0, pid)
         }
-        Err(error) => (error.uv_errno(), 0),
+        Err(error) => {
+            acceptor.inspect(|acceptor| acceptor.core().remove_worker(worker));
+            (error.uv_errno(), 0)
+        }
     };
+    let raw = |descriptor: Option<OwnedFd>| descriptor.map_or(-1, IntoRawFd::into_raw_fd);
     Ok(Forked { error, pid, channel: channel.into_raw_fd(), pipes: pipes.into_iter().map(raw).collect() })
 }
 
@@ -166,7 +186,7 @@ impl WorkerProcess {
 }
 
 impl WorkerProcess {
-    fn watch(&mut self, env: &Env, child: Child, onexit: &Function<'_>) -> Result<()> {
+    fn watch(&mut self, env: &Env, child: Child, onexit: &Function<'_>) {
         let child = Rc::new(child);
         // SAFETY: we are called by JavaScript, with a function.
         let onexit = unsafe { Callback::new(env.raw(), "PROCESSWRAP", onexit.raw()) };
@@ -188,7 +208,6 @@ impl WorkerProcess {
         poll.start(READABLE);
         self.child = Some(child);
         self.poll = Some(poll);
-        Ok(())
     }
 }
 
