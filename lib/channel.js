@@ -10,9 +10,10 @@ const { constants } = require('node:os');
 const errors = require('./errors');
 const handles = require('./handles');
 const native = require('./native').load();
-const { serialize, deserialize } = require('./serialization');
+const { serialize, deserialize, isJson } = require('./serialization');
 
 /** Kinds of what `Channel.read` returns: see src/frame.rs and src/node/channel.rs. */
+const JSON_TEXT = 1;
 const ADVANCED = 2;
 const CONTROL = 3;
 const NOTHING = 0;
@@ -139,9 +140,10 @@ class Channel {
    * @throws what cannot be serialised, EPIPE, EMFILE
    */
   send(message, fd, callback) {
-    let queued = this.advanced
-      ? this.native.sendAdvanced(serialize(message), fd)
-      : this.native.sendJson(1, JSON.stringify(message) ?? 'null', fd);
+    let queued =
+      this.advanced && !isJson(message)
+        ? this.native.sendAdvanced(serialize(message), fd)
+        : this.native.sendJson(JSON_TEXT, JSON.stringify(message) ?? 'null', fd);
     if (typeof callback === 'function') {
       if (queued > 0) queued = this.native.flush();
       if (queued > 0) this.#unwritten.push([this.native.written + queued, callback]);
@@ -332,23 +334,22 @@ function setupChannel(target, fd, serialization) {
   channel.ownSend = target.send;
 
   target._send = function (message, handle, options, callback) {
-    if (controlMessages.has(message)) {
+    if (message === undefined) throw errors.missingMessage();
+    if (!isSendable(message)) throw errors.invalidMessage(message);
+    if (message?.cmd === 'NODE_CLUSTER' && controlMessages.has(message)) {
       channel.writeControl(message, -1);
       return true;
     }
-    if (message === undefined) throw errors.missingMessage();
-    if (!['string', 'object', 'number', 'boolean'].includes(typeof message)) {
-      throw errors.invalidMessage(message);
-    }
-    // An older signature: _send(message, handle, swallowErrors).
-    const { swallowErrors = false, ...rest } =
-      typeof options === 'boolean' ? { swallowErrors: options } : (options ?? {});
-    const sending = handle ? handles.send(channel, message, handle, rest) : undefined;
+    const sending = handle ? handles.send(channel, message, handle, options ?? {}) : undefined;
     try {
-      return channel.send(sending?.message ?? message, sending?.fd ?? -1, callback) < HIGH_WATER;
+      const queued = sending
+        ? channel.send(sending.message, sending.fd, callback)
+        : channel.send(message, -1, callback);
+      return queued < HIGH_WATER;
     } catch (error) {
       if (!isKernelError(error)) throw error;
-      if (!swallowErrors) fail(this, kernelError(error), callback);
+      // An older signature: _send(message, handle, swallowErrors).
+      if (options !== true && !options?.swallowErrors) fail(this, kernelError(error), callback);
       return false;
     } finally {
       sending?.sent();
@@ -373,6 +374,11 @@ function setupChannel(target, fd, serialization) {
   };
 
   return channel;
+}
+
+function isSendable(message) {
+  const type = typeof message;
+  return type === 'object' || type === 'string' || type === 'number' || type === 'boolean';
 }
 
 function fail(target, error, callback) {
