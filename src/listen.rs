@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    bind, getsockname, getsockopt, listen, setsockopt, socket, sockopt, AddressFamily, Backlog, SockFlag, SockType,
-    SockaddrLike, SockaddrStorage, UnixAddr,
+    bind, connect, getsockname, getsockopt, listen, setsockopt, socket, sockopt, AddressFamily, Backlog, SockFlag,
+    SockType, SockaddrLike, SockaddrStorage, UnixAddr,
 };
 
 use crate::error::{Error, Result};
@@ -159,11 +159,34 @@ fn bind_path(path: &Path) -> Result<Opened> {
     let socket =
         socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(|errno| Error::os("socket", errno))?;
     let address = UnixAddr::new(path).map_err(|errno| Error::os("bind", errno))?;
-    bind(socket.as_raw_fd(), &address).map_err(|errno| {
+    let bind = || bind(socket.as_raw_fd(), &address);
+    match bind() {
+        Err(Errno::EADDRINUSE) if is_abandoned(path, &address) => {
+            // What a primary that was killed has left behind: nobody listens there, and nobody will.
+            std::fs::remove_file(path).map_err(|_| Error::os("bind", Errno::EADDRINUSE))?;
+            bind()
+        }
+        result => result,
+    }
+    .map_err(|errno| {
         // libuv says EACCES where the folder does not exist, as Windows would.
         Error::os("bind", if errno == Errno::ENOENT { Errno::EACCES } else { errno })
     })?;
+    // At once, so that nobody takes it for abandoned before its owner listens; that sets the real backlog.
+    listen(&socket, Backlog::MAXCONN).map_err(|errno| Error::os("listen", errno))?;
     Ok(Opened { socket, kind: Kind::Pipe, _path: Some(BoundPath::new(path)) })
+}
+
+/// Whether a path is a socket on which nobody listens.
+fn is_abandoned(path: &Path, address: &UnixAddr) -> bool {
+    // It must not block: a server whose backlog is full would keep a blocking connect waiting.
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let refused = || {
+        let client = socket(AddressFamily::Unix, SockType::Stream, flags, None).ok()?;
+        connect(client.as_raw_fd(), address).err()
+    };
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    is_socket && refused() == Some(Errno::ECONNREFUSED)
 }
 
 /// Takes over a descriptor that the program opened: `server.listen({ fd })` closes it with the server, in
@@ -282,6 +305,19 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         drop(opened);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_abandoned_path_is_bound_again_and_one_in_use_is_not() {
+        let path = temporary_path("abandoned.sock");
+        // The standard library leaves the path when its listener is gone, as a killed process does.
+        drop(UnixListener::bind(&path).unwrap());
+        let first = open(&Request::Unix { path: path.clone() });
+        assert_eq!(Opened::bind(&Request::Unix { path: path.clone() }).unwrap_err().code(), "EADDRINUSE");
+        drop(first);
+        std::fs::write(&path, "a file").unwrap();
+        assert_eq!(Opened::bind(&Request::Unix { path: path.clone() }).unwrap_err().code(), "EADDRINUSE");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
