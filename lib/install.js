@@ -69,7 +69,7 @@ function becomeWorker(cluster, { id, channel, handoff, serialization }) {
   const native = nativeLoader.load();
   native.closeOnExec(channel);
   if (handoff >= 0) native.closeOnExec(handoff);
-  const { setupChannel } = require('./channel');
+  const { setupChannel } = require('./setup_channel');
   const { control } = setupChannel(process, channel, serialization);
   // The channel keeps the process alive while somebody listens to it.
   control.start();

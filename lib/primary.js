@@ -10,7 +10,7 @@ const Listeners = require('./listeners');
 const native = require('./native').load();
 const Requests = require('./requests');
 const Worker = require('./worker');
-const { channelOf } = require('./channel');
+const { channelOf } = require('./setup_channel');
 const { forkWorker } = require('./worker_process');
 
 const SCHED_NONE = 1;

@@ -3,7 +3,7 @@
 // The cluster's own messages that want an answer. Answers are matched within one channel, so that no other
 // process can give them.
 
-const { channelOf } = require('./channel');
+const { channelOf } = require('./setup_channel');
 
 /** One end of the control conversation with one process. */
 class Requests {

@@ -9,7 +9,7 @@
 const childProcess = require('node:child_process');
 const path = require('node:path');
 
-const { setupChannel } = require('./channel');
+const { setupChannel } = require('./setup_channel');
 const native = require('./native').load();
 
 const { ChildProcess } = childProcess;
@@ -53,8 +53,12 @@ function spawnWorker(child, spawn, options, { id, acceptor }) {
   const error = spawn.call(child, { ...options, stdio });
   if (handle.channel < 0) return error;
 
+  // 'close' waits for the end of the channel too.
   child._closesNeeded++;
   const channel = setupChannel(child, handle.channel, serialization);
+  channel.onend = () => {
+    if (++child._closesGot === child._closesNeeded) child.emit('close', child.exitCode, child.signalCode);
+  };
   // What the worker sent, and that it disconnected, is told before its end.
   handle.beforeExit = () => channel.drain();
   return error;

@@ -1,0 +1,122 @@
+'use strict';
+
+// Gives a process object its end of the channel: send(), disconnect(), connected and channel, on the
+// ChildProcess of a worker and on `process` in the worker. What Node promises about them is here: which event,
+// in which order, with which error.
+
+const { constants } = require('node:os');
+
+const { Channel, isOwnControl } = require('./channel');
+const errors = require('./errors');
+const handles = require('./handles');
+
+/** From how many queued bytes on send() returns false, as Node's does. */
+const HIGH_WATER = 128 * 1024;
+
+const kChannel = Symbol('kChannel');
+
+/**
+ * Gives `target` its end of the channel.
+ * @param {import('node:child_process').ChildProcess | NodeJS.Process} target
+ * @param {number} fd
+ * @param {'json' | 'advanced'} serialization
+ * @returns {Channel}
+ */
+function setupChannel(target, fd, serialization) {
+  const channel = new Channel(target, fd, serialization);
+  target.channel = channel.control;
+  Object.defineProperty(target, kChannel, { value: channel, configurable: true });
+  target._handleQueue = null;
+  target._pendingMessage = null;
+  target.connected = true;
+
+  target.on('newListener', () => process.nextTick(() => channel.deliverUnheard()));
+
+  target.send = function (message, handle, options, callback) {
+    if (typeof handle === 'function') {
+      callback = handle;
+      handle = undefined;
+      options = undefined;
+    } else if (typeof options === 'function') {
+      callback = options;
+      options = undefined;
+    } else if (
+      options !== undefined &&
+      (options === null || typeof options !== 'object' || Array.isArray(options))
+    ) {
+      throw errors.invalidOptions(options);
+    }
+    if (this.connected) return this._send(message, handle, options, callback);
+    fail(this, errors.channelClosed(), callback);
+    return false;
+  };
+
+  channel.ownSend = target.send;
+
+  target._send = function (message, handle, options, callback) {
+    if (message === undefined) throw errors.missingMessage();
+    if (!isSendable(message)) throw errors.invalidMessage(message);
+    if (message?.cmd === 'NODE_CLUSTER' && isOwnControl(message)) {
+      channel.writeControl(message, -1);
+      return true;
+    }
+    const sending = handle ? handles.send(channel, message, handle, options ?? {}) : undefined;
+    try {
+      const queued = sending
+        ? channel.send(sending.message, sending.fd, callback)
+        : channel.send(message, -1, callback);
+      return queued < HIGH_WATER;
+    } catch (error) {
+      if (!isKernelError(error)) throw error;
+      // An older signature: _send(message, handle, swallowErrors).
+      if (options !== true && !options?.swallowErrors) fail(this, kernelError(error), callback);
+      return false;
+    } finally {
+      sending?.sent();
+    }
+  };
+
+  target.disconnect = function () {
+    if (!this.connected) {
+      this.emit('error', errors.disconnected());
+      return;
+    }
+    this.connected = false;
+    this._disconnect();
+  };
+
+  target._disconnect = function () {
+    this.channel = null;
+    process.nextTick(() => {
+      channel.close();
+      target.emit('disconnect');
+    });
+  };
+
+  return channel;
+}
+
+function isSendable(message) {
+  const type = typeof message;
+  return type === 'object' || type === 'string' || type === 'number' || type === 'boolean';
+}
+
+function fail(target, error, callback) {
+  if (typeof callback === 'function') process.nextTick(callback, error);
+  else process.nextTick(() => target.emit('error', error));
+}
+
+/** Whether an error came from a system call, and not from a message that cannot be serialised. */
+function isKernelError({ code }) {
+  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code);
+}
+
+/** The error as Node reports a failed write: `write EPIPE`. */
+function kernelError({ code }) {
+  return Object.assign(new Error(`write ${code}`), { errno: -constants.errno[code], code, syscall: 'write' });
+}
+
+/** @returns {Channel | undefined} */
+const channelOf = target => target[kChannel];
+
+module.exports = { setupChannel, channelOf };
