@@ -1,6 +1,7 @@
 'use strict';
 
 const { spawnSync } = require('node:child_process');
+const os = require('node:os');
 const path = require('node:path');
 const { environment } = require('./environment.js');
 
@@ -57,6 +58,8 @@ function forkOf(node, way, user) {
   const program = "console.log(String(require('cluster').fork))";
   return spawnSync(node, ['-e', program], {
     env: { ...environment(way), NODE_TEST_DIR: undefined },
+    // Outside the package, where nothing is redirected.
+    cwd: os.tmpdir(),
     encoding: 'utf8',
     timeout: 30_000,
     uid: user?.uid,

@@ -1,0 +1,103 @@
+'use strict';
+
+// Clients. A connection of theirs says nothing: the worker that is given it answers with its number, and the
+// client ends it by a reset, which leaves no port waiting.
+
+const net = require('node:net');
+const { now, sleep } = require('./time');
+
+/**
+ * @typedef {object} Attempt what became of one connection
+ * @property {number} start
+ * @property {number} end
+ * @property {number} [port] the client's
+ * @property {'served' | 'refused' | 'reset' | 'hung'} outcome
+ * @property {number} [worker] who served it
+ */
+
+/**
+ * @param {number | string} target a port of the loopback interface, or a path
+ * @param {number} patience how long to wait for an answer, in milliseconds
+ * @returns {Promise<Attempt>}
+ */
+function attempt(target, patience) {
+  return new Promise(resolve => {
+    const start = now();
+    let port;
+    const socket = net.connect(typeof target === 'string' ? target : { host: '127.0.0.1', port: target });
+    const finish = (outcome, worker) => {
+      clearTimeout(timer);
+      socket.removeAllListeners();
+      socket.on('error', () => {});
+      if (outcome === 'served' && port) socket.resetAndDestroy();
+      else socket.destroy();
+      resolve({ start, end: now(), port, outcome, worker });
+    };
+    const timer = setTimeout(finish, patience, 'hung');
+    socket.setNoDelay(true);
+    socket.on('connect', () => {
+      port = socket.localPort;
+    });
+    socket.on('data', data => finish('served', Number.parseInt(data.toString('latin1'), 10)));
+    socket.on('end', () => finish('reset'));
+    socket.on('error', ({ code }) => finish(code === 'ECONNREFUSED' ? 'refused' : 'reset'));
+  });
+}
+
+/** Connections one after the other, on several clients at once, until it is stopped. */
+class Crowd {
+  /** @type {Attempt[]} */
+  attempts = [];
+
+  #stopped = false;
+  #clients;
+
+  constructor(target, { clients, patience = 10_000 }) {
+    const client = async () => {
+      while (!this.#stopped) this.attempts.push(await attempt(target, patience));
+    };
+    this.#clients = Promise.all(Array.from({ length: clients }, client));
+  }
+
+  async stop() {
+    this.#stopped = true;
+    await this.#clients;
+    return this.attempts;
+  }
+}
+
+/** A connection every few milliseconds, whatever became of those before it. */
+class Rain {
+  #attempts = [];
+  #timer;
+
+  constructor(target, { every, patience = 10_000 }) {
+    let due = now();
+    this.#timer = setInterval(() => {
+      for (; due <= now(); due += every) this.#attempts.push(attempt(target, patience));
+    }, every);
+  }
+
+  async stop() {
+    clearInterval(this.#timer);
+    return Promise.all(this.#attempts);
+  }
+}
+
+/** A rain of so many milliseconds. */
+async function rain(target, ms, options) {
+  const falling = new Rain(target, options);
+  await sleep(ms);
+  return falling.stop();
+}
+
+/** How many ended in each way. */
+function outcomes(attempts) {
+  const counts = { served: 0, refused: 0, reset: 0, hung: 0 };
+  for (const { outcome } of attempts) counts[outcome]++;
+  return counts;
+}
+
+const latency = ({ start, end }) => end - start;
+
+module.exports = { attempt, Crowd, Rain, rain, outcomes, latency };

@@ -1,0 +1,219 @@
+'use strict';
+
+// A cluster program under attack. Every process of it holds a connection to the test (programs/tether.js): what
+// happens comes up it, commands go down it, and its end is the end of the process.
+
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const proc = require('./proc');
+const { now } = require('./time');
+
+const PROGRAMS = path.join(__dirname, 'programs');
+const STDERR_KEPT = 20_000;
+
+/** One process of the program. */
+class Peer {
+  /** When its end was seen. */
+  ended;
+
+  constructor(socket, { id, pid }) {
+    this.socket = socket;
+    this.id = id;
+    this.pid = pid;
+    this.gone = once(socket, 'close').then(() => {
+      this.ended = now();
+    });
+    // A process that is killed resets its connection.
+    socket.on('error', () => {});
+  }
+
+  tell(command) {
+    this.socket.write(`${JSON.stringify(command)}\n`);
+  }
+}
+
+class Program {
+  /** @type {{event: string, time: number, id?: number, pid?: number}[]} */
+  history = [];
+
+  /** @type {Peer} */
+  primary;
+
+  /** @type {Map<number, Peer>} by the worker's number */
+  workers = new Map();
+
+  stderr = '';
+
+  #folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-chaos-'));
+  #server;
+  #child;
+  #waits = new Set();
+
+  /**
+   * @param {string} name of a file in programs/
+   * @param {object} options
+   * @param {'rust' | 'node'} options.way
+   * @param {Record<string, string | number>} [options.env]
+   * @param {number} [options.descriptors] the most descriptors that each process may have
+   * @param {string[]} [options.nodeArgs]
+   */
+  static async start(name, options) {
+    const program = new Program();
+    await program.#start(name, options);
+    return program;
+  }
+
+  /** A path for the program's own use, gone with it. */
+  file(name) {
+    return path.join(this.#folder, name);
+  }
+
+  async #start(name, { way, env, descriptors, nodeArgs = [] }) {
+    process.on('exit', this.#kill);
+    this.#server = net.createServer(socket => this.#greet(socket));
+    const tether = this.file('tether');
+    await once(this.#server.listen(tether), 'listening');
+    const node = [process.execPath, ...nodeArgs, path.join(PROGRAMS, name)];
+    const limits = `ulimit -c 0; ${descriptors ? `ulimit -n ${descriptors};` : ''} exec "$@"`;
+    this.#child = spawn('/bin/sh', ['-c', limits, 'sh', ...node], {
+      detached: true,
+      env: { ...process.env, CLUSTER: way, TETHER: tether, LOG: this.file('log'), ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#child.stderr.setEncoding('utf8').on('data', text => {
+      this.stderr = (this.stderr + text).slice(-STDERR_KEPT);
+    });
+    this.exit = once(this.#child, 'exit');
+    this.exit.then(([code, signal]) => this.#happened({ event: 'end', code, signal }));
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  #greet(socket) {
+    let rest = '';
+    let peer;
+    socket.setEncoding('utf8');
+    socket.on('error', () => {});
+    socket.on('data', chunk => {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop();
+      for (const line of lines) {
+        const said = JSON.parse(line);
+        if (peer) {
+          this.#happened(said);
+          continue;
+        }
+        peer = new Peer(socket, said);
+        if (peer.id) this.workers.set(peer.id, peer);
+        else this.primary = peer;
+        this.#happened({ event: 'hello', id: peer.id, pid: peer.pid });
+      }
+    });
+  }
+
+  #happened(entry) {
+    this.history.push({ time: now(), ...entry });
+    for (const wait of [...this.#waits]) wait();
+  }
+
+  /** Everything of one kind that has happened. */
+  all(event, filter = () => true) {
+    return this.history.filter(entry => entry.event === event && filter(entry));
+  }
+
+  /**
+   * Waits until something holds; it is looked at whenever something happens.
+   *
+   * @template T
+   * @param {string} what
+   * @param {() => T | undefined | false} probe
+   * @param {number} [limit] in milliseconds
+   * @returns {Promise<T>}
+   */
+  until(what, probe, limit = 15_000) {
+    return new Promise((resolve, reject) => {
+      const finish = (settle, value) => {
+        clearTimeout(timer);
+        this.#waits.delete(look);
+        settle(value);
+      };
+      const fail = why => finish(reject, new Error(`no ${what}: ${why}\n${this.#story()}`));
+      const timer = setTimeout(fail, limit, `not within ${limit} ms`);
+      const look = () => {
+        const found = probe();
+        if (found) finish(resolve, found);
+        else if (this.all('end').length > 0) fail('the primary has ended');
+      };
+      this.#waits.add(look);
+      look();
+    });
+  }
+
+  /** Waits for so many events, and returns them. */
+  events(event, count = 1, filter = undefined, limit = undefined) {
+    const probe = () => {
+      const found = this.all(event, filter);
+      return found.length >= count && found.slice(0, count);
+    };
+    return this.until(`${count} × '${event}'`, probe, limit);
+  }
+
+  /** Waits until so many workers listen; the port. */
+  async listening(count) {
+    const [{ port }] = await this.events('listening', count);
+    return port;
+  }
+
+  /** The workers that listen and have not ended, as far as is known. */
+  get serving() {
+    const gone = new Set(
+      [...this.all('exit'), ...this.all('disconnect'), ...this.all('leaving')].map(({ id }) => id),
+    );
+    return this.all('listening')
+      .filter(({ id }) => !gone.has(id))
+      .map(({ id }) => this.workers.get(id))
+      .filter(Boolean);
+  }
+
+  /** The lines that the workers logged, synchronously. */
+  log() {
+    const file = this.file('log');
+    return fs.existsSync(file) ? fs.readFileSync(file, 'latin1').split('\n').slice(0, -1) : [];
+  }
+
+  /** Kills all that still runs. */
+  async stop() {
+    this.#kill();
+    if (this.#child?.exitCode === null && this.#child.signalCode === null) await this.exit;
+    for (const peer of [this.primary, ...this.workers.values()]) peer?.socket.destroy();
+    this.#server.close();
+    process.off('exit', this.#kill);
+    fs.rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #kill = () => {
+    if (this.#child?.pid) proc.signal(-this.#child.pid, 'SIGKILL');
+  };
+
+  #story() {
+    return [...this.history.slice(-20).map(entry => JSON.stringify(entry)), this.stderr].join('\n');
+  }
+}
+
+/** Runs a program for as long as `body` needs it. */
+async function withProgram(name, options, body) {
+  const program = await Program.start(name, options);
+  try {
+    return await body(program);
+  } finally {
+    await program.stop();
+  }
+}
+
+module.exports = { Program, withProgram, PROGRAMS };

@@ -1,0 +1,128 @@
+'use strict';
+
+// The cluster that most attacks are on: WORKERS workers that answer each connection with their number, after
+// WORK milliseconds of the processor's time, and the commands that the attacks need.
+
+const fs = require('node:fs');
+const net = require('node:net');
+const { cluster, say, note, obey, spin } = require('./tether');
+
+const { WORKERS = '4', REFORK, WORK = '0', LISTEN = '{"port":0,"host":"127.0.0.1"}' } = process.env;
+
+if (cluster.isPrimary) primary();
+else worker();
+
+/** Descriptors that were opened to have none left. */
+const hoard = [];
+
+/** Opens descriptors until there is none left. */
+function starve() {
+  try {
+    for (;;) hoard.push(fs.openSync('/dev/null'));
+  } catch (error) {
+    if (error.code !== 'EMFILE') throw error;
+  }
+  say('starved', { pid: process.pid, count: hoard.length });
+}
+
+/** Closes some of them. */
+function feed({ count = hoard.length }) {
+  for (const fd of hoard.splice(0, count)) fs.closeSync(fd);
+}
+
+/** Stays in JavaScript; `idle`: without using the processor. */
+function block({ ms, idle }) {
+  say('blocked', { pid: process.pid });
+  // The word above is written by the loop.
+  setImmediate(() => {
+    if (idle) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    else spin(ms);
+    say('unblocked', { pid: process.pid });
+  });
+}
+
+function primary() {
+  const warnings = [];
+  process.on('warning', ({ code, message }) => {
+    warnings.push(code ?? message);
+    say('warning', { code, message });
+  });
+  for (const event of ['listening', 'disconnect', 'exit']) {
+    cluster.on(event, (worker, ...details) => {
+      const [code, signal] = event === 'exit' ? details : [];
+      const port = event === 'listening' ? details[0].port : undefined;
+      say(event, { id: worker.id, pid: worker.process.pid, port, code, signal });
+    });
+  }
+  cluster.on('fork', worker => {
+    worker.on('error', ({ code, message }) => say('error', { id: worker.id, code, message }));
+    let messages = 0;
+    worker.on('message', message => {
+      messages++;
+      if (message?.tell) say(message.tell, { ...message, id: worker.id });
+    });
+    worker.on('exit', () => say('messages', { id: worker.id, count: messages }));
+  });
+  cluster.on('exit', worker => {
+    if (REFORK && !worker.exitedAfterDisconnect) cluster.fork();
+  });
+  for (let i = 0; i < Number(WORKERS); i++) cluster.fork();
+
+  obey({
+    starve,
+    feed,
+    block,
+    fork: () => cluster.fork(),
+    disconnect({ id, messages = 0 }) {
+      const worker = cluster.workers[id];
+      for (let number = 0; number < messages; number++) worker.send({ number });
+      worker.disconnect();
+    },
+    disconnectAll({ messages = 0 }) {
+      for (const worker of Object.values(cluster.workers)) {
+        for (let number = 0; number < messages; number++) worker.send({ number });
+      }
+      cluster.disconnect(() => say('disconnected'));
+    },
+    send({ id, count, size = 1 }) {
+      const text = 'x'.repeat(size);
+      const worker = cluster.workers[id];
+      for (let i = 0; i < count; i++) worker?.send(text);
+      say('sent', { id, count });
+    },
+    collect() {
+      globalThis.gc?.();
+      say('collected');
+    },
+  });
+}
+
+function worker() {
+  const { id } = cluster.worker;
+  const listen = JSON.parse(LISTEN);
+  const work = Number(WORK);
+  const server = net.createServer(socket => {
+    note(`${id} ${socket.remotePort} ${process.hrtime.bigint()}`);
+    if (work) spin(work);
+    socket.on('error', () => {});
+    socket.write(`${id}\n`);
+  });
+  server.on('error', ({ code }) => say('refused', { id, code }));
+  server.listen(listen);
+  let received = 0;
+  process.on('message', () => {
+    received++;
+  });
+  process.on('disconnect', () => note(`received ${id} ${received}`));
+  obey({
+    starve,
+    feed,
+    block,
+    leave: () => cluster.worker.disconnect(),
+    chat({ count, size = 1 }) {
+      const text = 'x'.repeat(size);
+      for (let i = 0; i < count; i++) process.send(text);
+      process.send({ tell: 'chatted' });
+    },
+  });
+}
