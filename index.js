@@ -1,3 +1,3 @@
 'use strict';
 
-module.exports = require('./lib/install')();
+module.exports = require('./lib/install').install();

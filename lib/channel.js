@@ -8,7 +8,6 @@ const Control = require('./control');
 const errors = require('./errors');
 const handles = require('./handles');
 const native = require('./native').load();
-const { serialize, deserialize, isJson } = require('./serialization');
 
 /** Kinds of what `Channel.read` returns: see src/frame.rs and src/node/channel.rs. */
 const JSON_TEXT = 1;
@@ -50,7 +49,8 @@ class Channel {
 
   constructor(target, fd, serialization) {
     this.target = target;
-    this.advanced = serialization === 'advanced';
+    // Loaded where it is used: a worker would wait for it to start.
+    this.advanced = serialization === 'advanced' ? require('./serialization') : undefined;
     this.native = new native.Channel(
       fd,
       () => this.#receive(),
@@ -86,8 +86,8 @@ class Channel {
    */
   send(message, fd, callback) {
     let queued =
-      this.advanced && !isJson(message)
-        ? this.native.sendAdvanced(serialize(message), fd)
+      this.advanced && !this.advanced.isJson(message)
+        ? this.native.sendAdvanced(this.advanced.serialize(message), fd)
         : this.native.sendJson(JSON_TEXT, JSON.stringify(message) ?? 'null', fd);
     if (typeof callback === 'function') {
       if (queued > 0) queued = this.native.flush();
@@ -140,7 +140,7 @@ class Channel {
       const { kind, json, buffers, fd } = this.native.read();
       if (kind <= NOTHING) return kind;
       this.#fd = fd;
-      this.#batch = kind === ADVANCED ? buffers.map(deserialize) : JSON.parse(json);
+      this.#batch = kind === ADVANCED ? buffers.map(this.advanced.deserialize) : JSON.parse(json);
       this.#kind = kind;
       this.#place = 0;
       return kind;

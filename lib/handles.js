@@ -7,7 +7,6 @@
 // duplicated when it is sent (src/node/channel.rs), so the sender may close its own at once: no answer of the
 // receiver is waited for.
 
-const dgram = require('node:dgram');
 const net = require('node:net');
 
 const errors = require('./errors');
@@ -19,6 +18,9 @@ const SOCKET = 0;
 
 const noop = () => {};
 
+/** Few programs need it, and each process would wait for it to load. */
+const loadDgram = () => require('node:dgram');
+
 /** Node's wrap classes are not public; they are the constructors of the handles of public objects. */
 const classes = {
   get tcp() {
@@ -28,7 +30,7 @@ const classes = {
     return remember('pipe', streamClass('pipe'));
   },
   get udp() {
-    const socket = dgram.createSocket('udp4').unref();
+    const socket = loadDgram().createSocket('udp4').unref();
     const Wrap = udpHandle(socket).constructor;
     socket.close();
     return remember('udp', Wrap);
@@ -125,8 +127,8 @@ function detach(socket) {
 function typeOf(handle) {
   if (handle instanceof net.Socket) return 'net.Socket';
   if (handle instanceof net.Server) return 'net.Server';
-  if (handle instanceof dgram.Socket) return 'dgram.Socket';
   if (handle instanceof classes.tcp || handle instanceof classes.pipe) return 'net.Native';
+  if (handle instanceof loadDgram().Socket) return 'dgram.Socket';
   if (handle instanceof classes.udp) return 'dgram.Native';
   throw errors.invalidHandleType();
 }
@@ -161,7 +163,7 @@ const receivers = {
   },
   'net.Native': (_channel, _message, handle, done) => done(handle),
   'dgram.Socket'(_channel, { dgramType }, handle, done) {
-    const socket = new dgram.Socket(dgramType);
+    const socket = new (loadDgram().Socket)(dgramType);
     socket.bind(handle, () => done(socket));
   },
   'dgram.Native': (_channel, _message, handle, done) => done(handle),

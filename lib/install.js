@@ -4,19 +4,19 @@
 // dependency have it already, or will get it from require('cluster').
 
 const { syncBuiltinESMExports } = require('node:module');
-const { isMainThread } = require('node:worker_threads');
 
 const errors = require('./errors');
 const nativeLoader = require('./native');
 
+/** The environment variable that tells a process that it is our worker; gone before user code runs. */
 const VARIABLE = 'RUST_CLUSTER_WORKER';
 const INSTALLED = Symbol.for('rust-cluster.installed');
 
 /** What the primary told a process that is its worker; undefined for any other process. */
 function identity() {
-  const word = isMainThread ? process.env[VARIABLE] : undefined;
+  const word = process.env[VARIABLE];
   if (!word) return undefined;
-  // Not for grandchildren.
+  // Not for grandchildren, nor for worker threads, which get a copy of the environment.
   delete process.env[VARIABLE];
   const [id, channel, handoff, serialization] = word.split(':');
   return { id: Number(id), channel: Number(channel), handoff: Number(handoff), serialization };
@@ -79,4 +79,4 @@ function becomeWorker(cluster, { id, channel, handoff, serialization }) {
   require('./child')(cluster, { id, handoff });
 }
 
-module.exports = install;
+module.exports = { VARIABLE, install };

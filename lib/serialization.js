@@ -5,13 +5,13 @@
 // A V8 serialiser costs some microseconds to make, JSON of a small message a tenth of that. So a small message of
 // which JSON makes an equal copy travels as JSON, under 'advanced' too: most do.
 
-const v8 = require('node:v8');
+const { DefaultDeserializer, DefaultSerializer } = require('node:v8');
 
 /** Tags before a host object, the same as Node's: a view of a buffer, or the copy of any other object. */
 const VIEW = 0;
 const OBJECT = 1;
 
-class Serializer extends v8.DefaultSerializer {
+class Serializer extends DefaultSerializer {
   _writeHostObject(object) {
     if (ArrayBuffer.isView(object)) {
       this.writeUint32(VIEW);
@@ -23,7 +23,7 @@ class Serializer extends v8.DefaultSerializer {
   }
 }
 
-class Deserializer extends v8.DefaultDeserializer {
+class Deserializer extends DefaultDeserializer {
   _readHostObject() {
     return this.readUint32() === VIEW ? super._readHostObject() : this.readValue();
   }

@@ -4,8 +4,6 @@
 // ChildProcess of a worker and on `process` in the worker. What Node promises about them is here: which event,
 // in which order, with which error.
 
-const { constants } = require('node:os');
-
 const { Channel, isOwnControl } = require('./channel');
 const errors = require('./errors');
 const handles = require('./handles');
@@ -113,6 +111,7 @@ function isKernelError({ code }) {
 
 /** The error as Node reports a failed write: `write EPIPE`. */
 function kernelError({ code }) {
+  const { constants } = require('node:os');
   return Object.assign(new Error(`write ${code}`), { errno: -constants.errno[code], code, syscall: 'write' });
 }
 

@@ -9,13 +9,11 @@
 const childProcess = require('node:child_process');
 const path = require('node:path');
 
+const { VARIABLE } = require('./install');
 const { setupChannel } = require('./setup_channel');
 const native = require('./native').load();
 
 const { ChildProcess } = childProcess;
-
-/** The environment variable that tells a process that it is our worker; gone before user code runs. */
-const VARIABLE = 'RUST_CLUSTER_WORKER';
 
 const PRELOAD = path.join(__dirname, 'preload.js');
 
@@ -157,4 +155,4 @@ function descriptorFor({ type, fd, handle }) {
   }
 }
 
-module.exports = { forkWorker, VARIABLE, PRELOAD };
+module.exports = { forkWorker };
