@@ -16,15 +16,21 @@ const built = path.join(root, 'rust-cluster.node');
 function candidates() {
   const { env, arch } = process;
   const prebuilt = ['gnu', 'musl'].map(libc => `rust-cluster-linux-${arch}-${libc}`);
-  return [env.RUST_CLUSTER_BINARY, ...prebuilt, built].filter(Boolean);
+  return [env.RUST_CLUSTER_BINARY, built, ...prebuilt].filter(Boolean);
 }
+
+let addon;
 
 /**
  * The addon.
  * @returns {object | undefined} undefined on a platform that has none
  */
 function load() {
-  if (!supported) return undefined;
+  if (supported) addon ??= find();
+  return addon;
+}
+
+function find() {
   const failures = [];
   for (const candidate of candidates()) {
     try {
