@@ -44,8 +44,10 @@ class Channel {
   #fd = -1;
   /** Whether a received handle is being adopted: what comes after it waits. */
   #adopting = false;
+  /** Whether the other process has closed its end, and whether we read no more. */
+  #ended = false;
   #closed = false;
-  #lingers = false;
+  #onclosed;
 
   constructor(target, fd, serialization) {
     this.target = target;
@@ -102,7 +104,7 @@ class Channel {
     const { written } = this.native;
     const left = this.#unwritten.findIndex(([position]) => position > written);
     const done = this.#unwritten.splice(0, left < 0 ? this.#unwritten.length : left);
-    if (this.#lingers && this.native.queued === 0) this.native.close();
+    if (this.#onclosed && this.native.queued === 0) this.#closeNow();
     for (const [, callback] of done) process.nextTick(callback, null);
   }
 
@@ -208,26 +210,32 @@ class Channel {
 
   /** The other process has closed its end. */
   #end() {
-    if (this.#closed) return;
-    const { target } = this;
-    if (target.connected) target.disconnect();
-    this.close();
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.target.connected) this.target.disconnect();
     this.onend();
   }
 
-  /** Closes our end, once what waits is written. */
-  close() {
+  /** Reads no more, and closes our end once what waits is written. */
+  close(onclosed) {
     if (this.#closed) return;
     this.#closed = true;
+    this.#onclosed = onclosed;
+    this.native.pause();
     let queued = 0;
     try {
-      queued = this.native.flush();
+      queued = this.#ended ? 0 : this.native.flush();
     } catch {
       // The other process is gone, and what waited with it.
     }
-    this.#lingers = queued > 0;
-    if (this.#lingers) this.native.pause();
-    else this.native.close();
+    if (queued === 0) this.#closeNow();
+  }
+
+  #closeNow() {
+    const onclosed = this.#onclosed;
+    this.#onclosed = undefined;
+    this.native.close();
+    onclosed();
   }
 }
 

@@ -177,13 +177,20 @@ function install(cluster, { id, handoff }) {
       if (--left > 0) return;
       // The primary must know that it is wanted before it sees the channel end.
       if (askedByPrimary) leave();
-      else requests.ask({ act: 'exitedAfterDisconnect' }, leave);
+      else announceAndLeave();
     };
     for (const server of handles.values()) {
       left++;
       server.close(closed);
     }
     closed();
+  }
+
+  let announced = false;
+
+  function announceAndLeave() {
+    if (!announced) requests.ask({ act: 'exitedAfterDisconnect' }, leave);
+    announced = true;
   }
 
   function leave() {
@@ -205,7 +212,7 @@ function install(cluster, { id, handoff }) {
       process.exit(0);
     }
     this.state = 'destroying';
-    requests.ask({ act: 'exitedAfterDisconnect' }, leave);
+    announceAndLeave();
     process.once('disconnect', () => process.exit(0));
   };
 

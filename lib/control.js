@@ -40,11 +40,6 @@ class Control extends EventEmitter {
     return this.#channel.hasRef();
   }
 
-  /** Lets the loop end, until somebody listens: what a worker's channel does at first. */
-  start() {
-    this.#channel.unref();
-  }
-
   get fd() {
     return this.#channel.fd;
   }

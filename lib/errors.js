@@ -56,6 +56,8 @@ module.exports = {
       'ERR_SOCKET_BAD_PORT',
       `Port should be >= 0 and < 65536. Received ${received(value)}.`,
     ),
+  badSchedulingPolicy: value =>
+    nodeError(Error, 'ERR_INTERNAL_ASSERTION', `Bad cluster.schedulingPolicy: ${inspect(value)}`),
   badMessage: cause =>
     Object.assign(
       nodeError(

@@ -142,6 +142,8 @@ function send(channel, msg, sentHandle, options) {
   const { handle, extra, sent = noop } = senders[type](channel, sentHandle, options);
   // A handle that was sent before is none any more: the text goes alone.
   if (!handle) return { message: msg, fd: -1, sent };
+  // A round-robin server has no descriptor of its own.
+  if (!(handle.fd >= 0)) throw errors.invalidHandleType();
   return { message: { cmd: 'NODE_HANDLE', type, msg, ...extra }, fd: handle.fd, sent };
 }
 
@@ -156,10 +158,13 @@ const receivers = {
     const server = new net.Server();
     const onerror = () => done(undefined);
     server.once('error', onerror);
-    server.listen(handle, () => {
+    server.once('listening', () => {
       server.removeListener('error', onerror);
       done(server);
     });
+    // Not listen(handle): of a Unix socket that makes listen({ fd }), which in a worker means the primary's.
+    server._handle = handle;
+    server._listen2(null, -1, -1);
   },
   'net.Native': (_channel, _message, handle, done) => done(handle),
   'dgram.Socket'(_channel, { dgramType }, handle, done) {

@@ -70,9 +70,9 @@ function becomeWorker(cluster, { id, channel, handoff, serialization }) {
   native.closeOnExec(channel);
   if (handoff >= 0) native.closeOnExec(handoff);
   const { setupChannel } = require('./setup_channel');
-  const { control } = setupChannel(process, channel, serialization);
+  const { control, native: handle } = setupChannel(process, channel, serialization);
   // The channel keeps the process alive while somebody listens to it.
-  control.start();
+  handle.unref();
   const counted = name => name === 'message' || name === 'disconnect';
   process.on('newListener', name => counted(name) && control.refCounted());
   process.on('removeListener', name => counted(name) && control.unrefCounted());

@@ -2,8 +2,6 @@
 
 // The cluster object of the primary.
 
-const assert = require('node:assert');
-
 const debug = require('./debug');
 const errors = require('./errors');
 const Listeners = require('./listeners');
@@ -26,6 +24,8 @@ function install(cluster) {
   let acceptor;
   let listeners;
   const requests = new WeakMap();
+  /** Workers that were asked to leave: once is enough (node#32793). */
+  const leaving = new WeakSet();
 
   cluster.isWorker = false;
   cluster.isMaster = true;
@@ -47,10 +47,7 @@ function install(cluster) {
       ...options,
     };
     // V8 would write the profiles of all processes to one file.
-    if (
-      settings.execArgv.some(arg => arg.startsWith('--prof')) &&
-      !settings.execArgv.some(arg => arg.startsWith('--logfile='))
-    ) {
+    if (hasArg(settings.execArgv, '--prof') && !hasArg(settings.execArgv, '--logfile=')) {
       settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
     }
     cluster.settings = settings;
@@ -62,10 +59,9 @@ function install(cluster) {
   function initialize() {
     initialized = true;
     const { schedulingPolicy } = cluster;
-    assert(
-      schedulingPolicy === SCHED_NONE || schedulingPolicy === SCHED_RR,
-      `Bad cluster.schedulingPolicy: ${schedulingPolicy}`,
-    );
+    if (schedulingPolicy !== SCHED_NONE && schedulingPolicy !== SCHED_RR) {
+      throw errors.badSchedulingPolicy(schedulingPolicy);
+    }
     if (schedulingPolicy === SCHED_RR) acceptor = new native.Acceptor(tellAcceptorEvents);
     listeners = new Listeners(acceptor);
     process.on('internalMessage', debugWorkers);
@@ -208,6 +204,8 @@ function install(cluster) {
   };
 
   Worker.prototype.disconnect = function () {
+    if (leaving.has(this)) return this;
+    leaving.add(this);
     this.exitedAfterDisconnect = true;
     requests.get(this)?.send({ act: 'disconnect' });
     listeners?.remove(this);
@@ -223,6 +221,9 @@ function install(cluster) {
 const noDescriptor = message =>
   `No descriptor is left to accept connections with (${message}). They wait, and are served when one is free: ` +
   'raise the limit (ulimit -n), or find what keeps descriptors open.';
+
+/** What is no array is refused later, by fork(). */
+const hasArg = (execArgv, start) => Array.prototype.some.call(execArgv, arg => arg.startsWith(start));
 
 const usesInspector = execArgv => {
   const inspector = /--inspect(?:-brk|-port)?|--debug-port/;

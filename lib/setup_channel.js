@@ -4,12 +4,18 @@
 // ChildProcess of a worker and on `process` in the worker. What Node promises about them is here: which event,
 // in which order, with which error.
 
+const { deprecate } = require('node:util');
+
 const { Channel, isOwnControl } = require('./channel');
 const errors = require('./errors');
 const handles = require('./handles');
 
 /** From how many queued bytes on send() returns false, as Node's does. */
 const HIGH_WATER = 128 * 1024;
+
+const NODE = Number.parseInt(process.versions.node, 10);
+
+const DEP0129 = ['_channel is deprecated. Use ChildProcess.channel instead.', 'DEP0129'];
 
 const kChannel = Symbol('kChannel');
 
@@ -24,6 +30,19 @@ function setupChannel(target, fd, serialization) {
   const channel = new Channel(target, fd, serialization);
   target.channel = channel.control;
   Object.defineProperty(target, kChannel, { value: channel, configurable: true });
+  // Node has dropped the old name of `channel` in version 25.
+  if (NODE < 25) {
+    Object.defineProperty(target, '_channel', {
+      configurable: true,
+      get: deprecate(() => target.channel, ...DEP0129),
+      set: deprecate(
+        value => {
+          target.channel = value;
+        },
+        ...DEP0129,
+      ),
+    });
+  }
   target._handleQueue = null;
   target._pendingMessage = null;
   target.connected = true;
@@ -85,10 +104,8 @@ function setupChannel(target, fd, serialization) {
 
   target._disconnect = function () {
     this.channel = null;
-    process.nextTick(() => {
-      channel.close();
-      target.emit('disconnect');
-    });
+    // What was sent before is delivered: the end comes after it (compatibility: send(), then disconnect()).
+    process.nextTick(() => channel.close(() => target.emit('disconnect')));
   };
 
   return channel;

@@ -40,11 +40,9 @@ function forkWorker({ id, acceptor, exec, args, options }) {
 function spawnWorker(child, spawn, options, { id, acceptor }) {
   const serialization = options.serialization || 'json';
   const channelPlace = options.stdio.indexOf('ipc');
-  const handle = new ProcessHandle({ id, acceptor, serialization, channelPlace });
-  // The listener of the process's end that Node's constructor made, with the symbols that lead back to it.
-  const theirs = child._handle;
-  handle.onexit = theirs.onexit;
-  for (const symbol of Object.getOwnPropertySymbols(theirs)) handle[symbol] = theirs[symbol];
+  // Two are refused by Node itself.
+  if (channelPlace !== options.stdio.lastIndexOf('ipc')) return spawn.call(child, options);
+  const handle = new ProcessHandle({ id, acceptor, serialization, channelPlace }, child._handle);
   child._handle = handle;
 
   const stdio = options.stdio.map((value, place) => (place === channelPlace ? 'ignore' : value));
@@ -66,19 +64,25 @@ function spawnWorker(child, spawn, options, { id, acceptor }) {
 class ProcessHandle {
   #native = new native.WorkerProcess();
   #worker;
+  #theirs;
 
   /** Our end of the channel, -1 while there is none. */
   channel = -1;
   beforeExit = () => {};
 
-  constructor(worker) {
+  constructor(worker, theirs) {
     this.#worker = worker;
+    this.#theirs = theirs;
+    // What Node's constructor has put there for the end of the process, and the way back to it.
+    this.onexit = theirs.onexit;
+    for (const symbol of Object.getOwnPropertySymbols(theirs)) this[symbol] = theirs[symbol];
   }
 
   /** Called by ChildProcess.prototype.spawn: with one object up to Node 24, with eight values after it. */
   spawn(...values) {
     const [file, args, cwd, envPairs, stdio, , uid, gid] =
       typeof values[0] === 'string' ? values : flat(values[0]);
+    this.#discard(values);
     const { id, acceptor, serialization, channelPlace } = this.#worker;
     const handoffPlace = stdio.length;
     const word = `${id}:${channelPlace}:${acceptor ? handoffPlace : -1}:${serialization}`;
@@ -90,7 +94,7 @@ class ProcessHandle {
       this.#native,
       {
         file,
-        args: [name, '--require', PRELOAD, ...rest],
+        args: [name, '--require', PRELOAD, ...rest].map(String),
         envPairs: [...envPairs, `${VARIABLE}=${word}`],
         cwd: cwd == null ? undefined : `${cwd}`,
         uid: uid ?? undefined,
@@ -107,6 +111,21 @@ class ProcessHandle {
       if (fd >= 0) stdio[place].handle.open(fd);
     }
     return forked.error;
+  }
+
+  /**
+   * Closes Node's own handle, which has no process. Node frees one only if it was asked to start something:
+   * so it is, and refuses, because of the descriptor, before it would fork.
+   */
+  #discard(values) {
+    const nothing = { file: '/dev/null/', stdio: [{ type: 'fd', fd: -1 }] };
+    if (typeof values[0] === 'string') {
+      this.#theirs.spawn(nothing.file, values[1], values[2], values[3], nothing.stdio, ...values.slice(5));
+    } else {
+      this.#theirs.spawn({ ...values[0], ...nothing });
+    }
+    this.#theirs.close();
+    this.#theirs = undefined;
   }
 
   #exited(code, signal) {

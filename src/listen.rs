@@ -158,7 +158,8 @@ fn bind_path(path: &Path) -> Result<Opened> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket =
         socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(|errno| Error::os("socket", errno))?;
-    let address = UnixAddr::new(path).map_err(|errno| Error::os("bind", errno))?;
+    // Too long for the kernel: libuv says EINVAL.
+    let address = UnixAddr::new(path).map_err(|_| Error::os("bind", Errno::EINVAL))?;
     let bind = || bind(socket.as_raw_fd(), &address);
     match bind() {
         Err(Errno::EADDRINUSE) if is_abandoned(path, &address) => {
@@ -305,6 +306,12 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         drop(opened);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_einval_as_in_libuv() {
+        let path = PathBuf::from("/tmp/".to_owned() + &"x".repeat(200));
+        assert_eq!(Opened::bind(&Request::Unix { path }).unwrap_err().code(), "EINVAL");
     }
 
     #[test]

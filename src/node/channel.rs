@@ -52,7 +52,8 @@ const STARVED: i32 = -2;
 /// The message stream between the primary and a worker.
 #[napi]
 pub struct Channel {
-    core: Arc<Core>,
+    /// `None` once the channel is closed.
+    core: Option<Arc<Core>>,
     incoming: RefCell<Incoming>,
     watch: Option<Rc<Watch>>,
     turn: Option<Turn>,
@@ -163,7 +164,7 @@ impl Channel {
             }
         })?;
         Ok(Channel {
-            core,
+            core: Some(core),
             incoming: RefCell::new(Incoming::new(LIMIT)),
             watch: Some(watch),
             turn: Some(Turn { prepare, sent }),
@@ -191,21 +192,22 @@ impl Channel {
     /// Writes what waits, and returns how many bytes still do: those that the kernel does not take now.
     #[napi]
     pub fn flush(&self) -> Result<u32> {
-        let pushed = self.core.flush()?;
-        self.update(pushed);
+        let Some(core) = &self.core else { return Ok(0) };
+        let pushed = core.flush()?;
+        self.update(core, pushed);
         Ok(count(pushed.queued))
     }
 
     /// Bytes that wait to be written.
     #[napi(getter)]
     pub fn queued(&self) -> u32 {
-        count(self.core.queued())
+        self.core.as_ref().map_or(0, |core| count(core.queued()))
     }
 
     /// Bytes handed to the kernel since the beginning.
     #[napi(getter)]
     pub fn written(&self) -> f64 {
-        self.core.written() as f64
+        self.core.as_ref().map_or(0.0, |core| core.written() as f64)
     }
 
     /// Takes out the next messages that have arrived. Throws when the other process does not speak our
@@ -217,12 +219,13 @@ impl Channel {
             if let Some(run) = incoming.next_run()? {
                 return Ok(messages(run));
             }
-            let found = match self.reads.get() {
+            let found = match (&self.core, self.reads.get()) {
                 _ if self.ended.get() => END,
-                0 => NOTHING,
-                left => {
+                (None, _) => END,
+                (_, 0) => NOTHING,
+                (Some(core), left) => {
                     self.reads.set(left - 1);
-                    match incoming.read(self.core.socket())? {
+                    match incoming.read(core.socket())? {
                         Read::Some => continue,
                         Read::Nothing => NOTHING,
                         Read::End => {
@@ -280,11 +283,7 @@ impl Channel {
     /// The number of the socket, -1 when the channel is closed.
     #[napi(getter)]
     pub fn fd(&self) -> i32 {
-        if self.watch.is_some() {
-            self.core.socket().as_raw_fd()
-        } else {
-            -1
-        }
+        self.core.as_ref().map_or(-1, |core| core.socket().as_raw_fd())
     }
 
     /// Ends the channel. What waits to be written and finds no room is lost: see to it before.
@@ -293,30 +292,34 @@ impl Channel {
         self.turn = None;
         self.watch = None;
         // The other end sees it at once, though the descriptor is closed when the loop is done with it.
-        let _ = nix::sys::socket::shutdown(self.core.socket().as_raw_fd(), nix::sys::socket::Shutdown::Both);
+        if let Some(core) = self.core.take() {
+            let _ = nix::sys::socket::shutdown(core.socket().as_raw_fd(), nix::sys::socket::Shutdown::Both);
+        }
     }
 }
 
 impl Channel {
     fn push(&self, kind: Kind, fd: i32, write: impl FnOnce(&mut Vec<u8>)) -> Result<u32> {
-        let Some(turn) = &self.turn else { return Err(Error::os("sendmsg", nix::errno::Errno::EPIPE).into()) };
+        let (Some(core), Some(turn)) = (&self.core, &self.turn) else {
+            return Err(Error::os("sendmsg", nix::errno::Errno::EPIPE).into());
+        };
         let descriptor = match fd {
             ..0 => None,
             // SAFETY: not negative, and only duplicated: of a closed one the kernel says EBADF.
             fd => Some(socket::duplicate(unsafe { BorrowedFd::borrow_raw(fd) })?),
         };
         let first = !turn.sent.replace(true);
-        let pushed = self.core.push(kind, descriptor, first, write)?;
+        let pushed = core.push(kind, descriptor, first, write)?;
         if first {
             turn.prepare.arm();
         }
-        self.update(pushed);
+        self.update(core, pushed);
         Ok(count(pushed.queued))
     }
 
-    fn update(&self, pushed: Pushed) {
+    fn update(&self, core: &Arc<Core>, pushed: Pushed) {
         if pushed.untold {
-            FLUSHER.schedule(&self.core);
+            FLUSHER.schedule(core);
         }
         self.with_watch(|watch| watch.set(&watch.blocked, pushed.blocked));
     }

@@ -261,6 +261,8 @@ impl Shared {
         if !self.closing.replace(true) {
             // SAFETY: initialised, and closed once. libuv calls back when it is done with the memory.
             unsafe { (self.uv.close)(self.raw, on_close) };
+            // With it go the descriptors that it holds, unless it is the callback that runs right now.
+            drop(self.callback.take());
         }
     }
 
