@@ -93,7 +93,7 @@ class Channel {
         : this.native.sendJson(JSON_TEXT, JSON.stringify(message) ?? 'null', fd);
     if (typeof callback === 'function') {
       if (queued > 0) queued = this.native.flush();
-      if (queued > 0) this.#unwritten.push([this.native.written + queued, callback]);
+      if (queued > 0) this.#unwritten.push([this.native.end, callback]);
       else process.nextTick(callback, null);
     }
     return queued;

@@ -64,7 +64,6 @@ function spawnWorker(child, spawn, options, { id, acceptor }) {
 class ProcessHandle {
   #native = new native.WorkerProcess();
   #worker;
-  #theirs;
 
   /** Our end of the channel, -1 while there is none. */
   channel = -1;
@@ -72,17 +71,20 @@ class ProcessHandle {
 
   constructor(worker, theirs) {
     this.#worker = worker;
-    this.#theirs = theirs;
-    // What Node's constructor has put there for the end of the process, and the way back to it.
+    // What Node's constructor has put there for the end of the process, and the way back to it. Node keeps a
+    // process handle that never had a process, some hundred bytes: nothing may hang on it.
     this.onexit = theirs.onexit;
-    for (const symbol of Object.getOwnPropertySymbols(theirs)) this[symbol] = theirs[symbol];
+    theirs.onexit = undefined;
+    for (const symbol of Object.getOwnPropertySymbols(theirs)) {
+      this[symbol] = theirs[symbol];
+      delete theirs[symbol];
+    }
   }
 
   /** Called by ChildProcess.prototype.spawn: with one object up to Node 24, with eight values after it. */
   spawn(...values) {
     const [file, args, cwd, envPairs, stdio, , uid, gid] =
       typeof values[0] === 'string' ? values : flat(values[0]);
-    this.#discard(values);
     const { id, acceptor, serialization, channelPlace } = this.#worker;
     const handoffPlace = stdio.length;
     const word = `${id}:${channelPlace}:${acceptor ? handoffPlace : -1}:${serialization}`;
@@ -111,21 +113,6 @@ class ProcessHandle {
       if (fd >= 0) stdio[place].handle.open(fd);
     }
     return forked.error;
-  }
-
-  /**
-   * Closes Node's own handle, which has no process. Node frees one only if it was asked to start something:
-   * so it is, and refuses, because of the descriptor, before it would fork.
-   */
-  #discard(values) {
-    const nothing = { file: '/dev/null/', stdio: [{ type: 'fd', fd: -1 }] };
-    if (typeof values[0] === 'string') {
-      this.#theirs.spawn(nothing.file, values[1], values[2], values[3], nothing.stdio, ...values.slice(5));
-    } else {
-      this.#theirs.spawn({ ...values[0], ...nothing });
-    }
-    this.#theirs.close();
-    this.#theirs = undefined;
   }
 
   #exited(code, signal) {

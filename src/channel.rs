@@ -108,6 +108,12 @@ impl Channel {
         self.outgoing.lock().queued()
     }
 
+    /// Bytes written since the channel was made, when all that waits will be.
+    pub fn end(&self) -> u64 {
+        let outgoing = self.outgoing.lock();
+        outgoing.written + outgoing.queued() as u64
+    }
+
     /// Bytes written since the channel was made.
     pub fn written(&self) -> u64 {
         self.outgoing.lock().written

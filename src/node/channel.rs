@@ -159,8 +159,8 @@ impl Channel {
         let (writer, turn_watch) = (Arc::clone(&core), Rc::downgrade(&watch));
         let prepare = Prepare::new(env, move || {
             turn_sent.set(false);
-            if let (Ok(pushed), Some(watch)) = (writer.flush(), turn_watch.upgrade()) {
-                watch.set(&watch.blocked, pushed.blocked);
+            if let (Ok(Pushed { blocked: true, .. }), Some(watch)) = (writer.flush(), turn_watch.upgrade()) {
+                watch.set(&watch.blocked, true);
             }
         })?;
         Ok(Channel {
@@ -208,6 +208,12 @@ impl Channel {
     #[napi(getter)]
     pub fn written(&self) -> f64 {
         self.core.as_ref().map_or(0.0, |core| core.written() as f64)
+    }
+
+    /// Where the stream ends once all that waits is written: `written` will be there.
+    #[napi(getter)]
+    pub fn end(&self) -> f64 {
+        self.core.as_ref().map_or(0.0, |core| core.end() as f64)
     }
 
     /// Takes out the next messages that have arrived. Throws when the other process does not speak our
@@ -321,7 +327,10 @@ impl Channel {
         if pushed.untold {
             FLUSHER.schedule(core);
         }
-        self.with_watch(|watch| watch.set(&watch.blocked, pushed.blocked));
+        // That it goes on is told by the loop alone: callbacks wait for it to say so.
+        if pushed.blocked {
+            self.with_watch(|watch| watch.set(&watch.blocked, true));
+        }
     }
 
     fn with_watch(&self, act: impl FnOnce(&Watch)) {
