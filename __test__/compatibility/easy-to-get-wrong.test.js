@@ -281,6 +281,13 @@ for (const length of [1, 100_000]) {
   });
 }
 
+const needsLoop = !differences.writesWithoutLoop && "Node's own writes when its loop turns";
+test('compat 13: what another thread has written is called back', { skip: needsLoop }, async () => {
+  const env = { FILE: path.join(folder, 'written') };
+  const said = await compat('written while the loop is blocked', { env, exits: [0] });
+  assert.deepEqual(said['called back'], [true]);
+});
+
 const skipTwice = !differences.disconnectAsksOnce && "a worker of Node's own throws ERR_IPC_DISCONNECTED";
 test('compat 14: a second disconnect(), and destroy() with it, send nothing twice', {
   skip: skipTwice,

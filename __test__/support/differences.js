@@ -29,6 +29,8 @@ const BEHAVIOURS = {
   sharedListenAgain: { rust: true, node: Number.parseInt(process.versions.node, 10) < 22 },
   // bun#33594: what was sent is delivered before a disconnect(), however much it is.
   deliversLargeQueues: { rust: true, node: false },
+  // What was sent is written although the sender's loop is blocked.
+  writesWithoutLoop: { rust: true, node: false },
   // A worker has one more socket, on which its connections come (closed for its children).
   ownSockets: { rust: 1, node: 0 },
   // Members of process.channel that Node's has not.

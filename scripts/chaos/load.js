@@ -44,6 +44,14 @@ function attempt(target, patience) {
   });
 }
 
+/** What goes on until it is stopped. */
+const live = new Set();
+
+/** Ends what an attack that failed has left. */
+function stopAll() {
+  for (const load of live) load.stop();
+}
+
 /** Connections one after the other, on several clients at once, until it is stopped. */
 class Crowd {
   /** @type {Attempt[]} */
@@ -57,9 +65,11 @@ class Crowd {
       while (!this.#stopped) this.attempts.push(await attempt(target, patience));
     };
     this.#clients = Promise.all(Array.from({ length: clients }, client));
+    live.add(this);
   }
 
   async stop() {
+    live.delete(this);
     this.#stopped = true;
     await this.#clients;
     return this.attempts;
@@ -76,9 +86,11 @@ class Rain {
     this.#timer = setInterval(() => {
       for (; due <= now(); due += every) this.#attempts.push(attempt(target, patience));
     }, every);
+    live.add(this);
   }
 
   async stop() {
+    live.delete(this);
     clearInterval(this.#timer);
     return Promise.all(this.#attempts);
   }
@@ -100,4 +112,4 @@ function outcomes(attempts) {
 
 const latency = ({ start, end }) => end - start;
 
-module.exports = { attempt, Crowd, Rain, rain, outcomes, latency };
+module.exports = { attempt, Crowd, Rain, rain, stopAll, outcomes, latency };

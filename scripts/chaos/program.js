@@ -24,16 +24,25 @@ class Peer {
     this.socket = socket;
     this.id = id;
     this.pid = pid;
-    this.gone = once(socket, 'close').then(() => {
-      this.ended = now();
+    this.gone = new Promise(resolve => {
+      socket.once('close', () => {
+        this.ended = now();
+        resolve();
+      });
     });
-    // A process that is killed resets its connection.
-    socket.on('error', () => {});
   }
 
   tell(command) {
     this.socket.write(`${JSON.stringify(command)}\n`);
   }
+}
+
+/** Programs that have not been stopped. */
+const live = new Set();
+
+/** Ends what an attack that failed has left. */
+async function stopAll() {
+  await Promise.all([...live].map(program => program.stop()));
 }
 
 class Program {
@@ -73,6 +82,7 @@ class Program {
   }
 
   async #start(name, { way, env, descriptors, nodeArgs = [] }) {
+    live.add(this);
     process.on('exit', this.#kill);
     this.#server = net.createServer(socket => this.#greet(socket));
     const tether = this.file('tether');
@@ -164,10 +174,10 @@ class Program {
     return this.until(`${count} × '${event}'`, probe, limit);
   }
 
-  /** Waits until so many workers listen; the port. */
+  /** Waits until so many workers listen, and obey the test; the port. */
   async listening(count) {
-    const [{ port }] = await this.events('listening', count);
-    return port;
+    await this.until(`${count} workers that listen`, () => this.serving.length >= count);
+    return this.all('listening')[0].port;
   }
 
   /** The workers that listen and have not ended, as far as is known. */
@@ -189,6 +199,7 @@ class Program {
 
   /** Kills all that still runs. */
   async stop() {
+    live.delete(this);
     this.#kill();
     if (this.#child?.exitCode === null && this.#child.signalCode === null) await this.exit;
     for (const peer of [this.primary, ...this.workers.values()]) peer?.socket.destroy();
@@ -216,4 +227,4 @@ async function withProgram(name, options, body) {
   }
 }
 
-module.exports = { Program, withProgram, PROGRAMS };
+module.exports = { withProgram, stopAll, PROGRAMS };

@@ -545,6 +545,32 @@ cases({
     },
   },
 
+  'written while the loop is blocked': {
+    primary(cluster) {
+      const worker = cluster.fork();
+      const text = 'x'.repeat(100_000);
+      worker.once('message', () => {
+        const all = after(20, () => {
+          say('called back', true);
+          worker.disconnect();
+        });
+        // More than the kernel takes at once; the rest is read while this loop does not turn.
+        worker.process.kill('SIGSTOP');
+        for (let n = 0; n < 20; n++) worker.send(text, all);
+        worker.process.kill('SIGCONT');
+        while (!fs.existsSync(process.env.FILE))
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      });
+    },
+    worker() {
+      process.on(
+        'message',
+        after(20, () => fs.writeFileSync(process.env.FILE, '')),
+      );
+      process.send('ready');
+    },
+  },
+
   'disconnect() twice': {
     primary(cluster) {
       const workers = forkAll(cluster, 3);

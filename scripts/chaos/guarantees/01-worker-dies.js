@@ -33,7 +33,10 @@ async function storm(program, port, { count, random, progress }) {
   const kills = [];
   while (kills.length < count) {
     // One goes on listening: without any, the port is closed, as it is with Node's own.
-    const serving = await program.until('two that serve', () => program.serving.length > 1 && program.serving);
+    const serving = await program.until(
+      'two that serve',
+      () => program.serving.length > 1 && program.serving,
+    );
     const victim = random.pick(serving);
     const inspected = random.below(2) === 1;
     const kill = { id: victim.id, inspected, held: new Set(), unexplained: 0 };

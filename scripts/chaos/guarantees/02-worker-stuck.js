@@ -74,7 +74,9 @@ async function oneStuck(program, port, { how, victim, result }) {
     one =>
       one.start > began + bound &&
       one.start < end &&
-      toVictim.some(([, port, time]) => port === one.port && time / 1e6 >= one.start && time / 1e6 <= one.end),
+      toVictim.some(
+        ([, port, time]) => port === one.port && time / 1e6 >= one.start && time / 1e6 <= one.end,
+      ),
   );
   const settled = answered.filter(one => one.start > began + bound).map(latency);
   const [before, during] = [quantile(calm.map(latency), 0.99), quantile(settled, 0.99)];

@@ -43,7 +43,8 @@ module.exports = {
       await program.events('blocked', blocked + 1);
       const during = await rate(port);
       await program.events('unblocked', blocked + 1);
-      if (during < before / 2) result.broken.push(`${during} connections/s while it is stuck, ${before} before`);
+      if (during < before / 2)
+        result.broken.push(`${during} connections/s while it is stuck, ${before} before`);
       result.notes.push(`${before} connections/s before, ${during} while it is stuck`);
     });
     return result;

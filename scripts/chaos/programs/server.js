@@ -1,13 +1,22 @@
 'use strict';
 
 // The cluster that most attacks are on: WORKERS workers that answer each connection with their number, after
-// WORK milliseconds of the processor's time, and the commands that the attacks need.
+// WORK milliseconds of the processor's time and DELAY milliseconds of waiting, and the commands that the
+// attacks need.
 
 const fs = require('node:fs');
 const net = require('node:net');
 const { cluster, say, note, obey, spin } = require('./tether');
 
-const { WORKERS = '4', REFORK, WORK = '0', LISTEN = '{"port":0,"host":"127.0.0.1"}' } = process.env;
+const {
+  WORKERS = '4',
+  REFORK,
+  DEAF,
+  BUSY,
+  WORK = '0',
+  DELAY = '0',
+  LISTEN = '{"port":0,"host":"127.0.0.1"}',
+} = process.env;
 
 if (cluster.isPrimary) primary();
 else worker();
@@ -55,7 +64,7 @@ function primary() {
     });
   }
   cluster.on('fork', worker => {
-    worker.on('error', ({ code, message }) => say('error', { id: worker.id, code, message }));
+    if (!DEAF) worker.on('error', ({ code, message }) => say('error', { id: worker.id, code, message }));
     let messages = 0;
     worker.on('message', message => {
       messages++;
@@ -92,7 +101,11 @@ function primary() {
     },
     collect() {
       globalThis.gc?.();
-      say('collected');
+      // What is done for objects that were collected is done in the next turns.
+      setImmediate(() => {
+        globalThis.gc?.();
+        setImmediate(() => setImmediate(say, 'collected'));
+      });
     },
   });
 }
@@ -100,15 +113,18 @@ function primary() {
 function worker() {
   const { id } = cluster.worker;
   const listen = JSON.parse(LISTEN);
-  const work = Number(WORK);
+  const [work, delay] = [Number(WORK), Number(DELAY)];
   const server = net.createServer(socket => {
     note(`${id} ${socket.remotePort} ${process.hrtime.bigint()}`);
     if (work) spin(work);
     socket.on('error', () => {});
-    socket.write(`${id}\n`);
+    if (delay) setTimeout(() => socket.write(`${id}\n`), delay);
+    else socket.write(`${id}\n`);
   });
   server.on('error', ({ code }) => say('refused', { id, code }));
   server.listen(listen);
+  // A program that has something else to do does not end by itself.
+  if (BUSY) setInterval(() => {}, 1000);
   let received = 0;
   process.on('message', () => {
     received++;
@@ -118,7 +134,11 @@ function worker() {
     starve,
     feed,
     block,
-    leave: () => cluster.worker.disconnect(),
+    attack: ({ name, bytes }) => require('./hostile')[name](bytes && Buffer.from(bytes, 'base64')),
+    leave({ messages = 0 }) {
+      for (let number = 0; number < messages; number++) process.send({ number });
+      cluster.worker.disconnect();
+    },
     chat({ count, size = 1 }) {
       const text = 'x'.repeat(size);
       for (let i = 0; i < count; i++) process.send(text);

@@ -1,0 +1,65 @@
+'use strict';
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const http = require('node:http');
+const { test } = require('node:test');
+const { get, send } = require('../support/http');
+const { example, whoAnswers, COUNT, IDS } = require('./example');
+
+const HELLO = /^Hello from worker (\d+) \(pid \d+\)\n$/;
+
+test('http.js: it tells what happens to its workers, and who has which connections', () =>
+  example('http.js', {}, async (program, port, workers) => {
+    assert.deepEqual(await whoAnswers(port, HELLO), IDS);
+    for (const { id, pid } of workers) {
+      const name = `worker ${id} \\(pid ${pid}\\)`;
+      await program.lines(new RegExp(`^\\S+ {2}${name} is online$`));
+      await program.lines(new RegExp(`^\\S+ {2}${name} listens: curl http://127.0.0.1:${port}/$`));
+      await program.lines(new RegExp(`connections so far: .*\\bworker ${id}: 1\\b`));
+    }
+  }));
+
+test('http.js: a worker that crashes is replaced', () =>
+  example('http.js', { exits: [1] }, async (program, port) => {
+    await get(port, '/crash');
+    await program.lines(/worker \d+ \(pid \d+\) has ended \(1\): another takes its place$/);
+    await program.events('listening', COUNT + 1);
+    const ids = await whoAnswers(port, HELLO);
+    assert.ok(ids.includes(COUNT + 1), `${ids}`);
+  }));
+
+test('http.js: requests are answered while the primary is busy', () =>
+  example('http.js', { env: { BLOCK: 2 } }, async (program, port) => {
+    await get(port, '/block');
+    await program.lines(/the primary spins for 2 s/);
+    assert.deepEqual(await whoAnswers(port, HELLO), IDS);
+    assert.ok(!program.stdout.some(line => line.includes('is back')), 'answered meanwhile');
+    await program.lines(/the primary is back$/);
+  }));
+
+test('http.js: a browser gets a page, and the spread as it changes', () =>
+  example('http.js', {}, async (_program, port) => {
+    const page = send(port, { headers: { accept: 'text/html' } });
+    page.request.end();
+    assert.match((await page.response).body, /^<!doctype html>.*new EventSource\('spread'\)/s);
+
+    const [stream] = await once(http.get({ port, host: '127.0.0.1', path: '/spread' }), 'response');
+    assert.equal(stream.headers['content-type'], 'text/event-stream');
+    await get(port);
+    const [data] = await once(stream.setEncoding('utf8'), 'data');
+    const spread = JSON.parse(data.match(/^data: (.*)\n/)[1]);
+    assert.deepEqual(spread.map(([id]) => id).sort(), IDS);
+    stream.destroy();
+  }));
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  test(`http.js: ${signal} ends it gracefully, open streams too`, () =>
+    example('http.js', { exits: new Array(COUNT).fill(0) }, async (program, port) => {
+      const [stream] = await once(http.get({ port, host: '127.0.0.1', path: '/spread' }), 'response');
+      // A terminal sends SIGINT to the whole group.
+      process.kill(signal === 'SIGINT' ? -program.pid : program.pid, signal);
+      await once(stream.resume(), 'end');
+      assert.deepEqual(await program.end(), { code: 0, signal: null });
+    }));
+}

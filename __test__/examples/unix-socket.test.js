@@ -1,0 +1,33 @@
+'use strict';
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { test } = require('node:test');
+const { send } = require('../support/http');
+const { example, COUNT, IDS } = require('./example');
+
+test('unix-socket.js: every worker answers, and the file goes with the last', async context => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
+  context.after(() => fs.rmSync(folder, { recursive: true }));
+  const socketPath = path.join(folder, 'app.sock');
+  const exits = new Array(COUNT).fill(0);
+  await example('unix-socket.js', { env: { SOCKET: socketPath }, exits }, async program => {
+    const bodies = [];
+    for (const _ of IDS) {
+      const { request, response } = send(undefined, { socketPath });
+      request.end();
+      bodies.push((await response).body);
+    }
+    assert.deepEqual(
+      bodies.sort(),
+      IDS.map(id => `Hello from worker ${id}\n`),
+    );
+    assert.equal(fs.statSync(socketPath).mode & 0o222, 0o222);
+
+    process.kill(program.pid, 'SIGTERM');
+    assert.deepEqual(await program.end(), { code: 0, signal: null });
+    assert.ok(!fs.existsSync(socketPath));
+  });
+});

@@ -1,0 +1,62 @@
+'use strict';
+
+// Counts a process's system calls: figures without noise.
+
+const { spawn, spawnSync } = require('node:child_process');
+const { once } = require('node:events');
+
+const processes = require('./processes');
+
+/** A line of strace's table: % time, seconds, µs a call, calls, errors if any, name. */
+const LINE = /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?([a-z]\w+)$/;
+
+/** Why system calls cannot be counted here; undefined: they can. */
+async function unavailable() {
+  if (spawnSync('strace', ['-V']).error) return 'strace is not installed';
+  const process = spawn('sleep', ['10'], { stdio: 'ignore' });
+  processes.track(process.pid);
+  try {
+    await countSyscalls(process.pid, async () => {});
+  } catch (error) {
+    return `strace may not trace here (kernel.yama.ptrace_scope?): ${error.message}`;
+  } finally {
+    process.kill('SIGKILL');
+    processes.forget(process.pid);
+  }
+}
+
+/**
+ * Counts the system calls of all threads of a process while `work` goes on.
+ * @param {number} pid
+ * @param {() => Promise<unknown>} work
+ * @returns {Promise<{ total: number, calls: Record<string, number> }>}
+ */
+async function countSyscalls(pid, work) {
+  const strace = spawn('strace', ['-c', '-f', '-p', `${pid}`], { stdio: ['ignore', 'ignore', 'pipe'] });
+  processes.track(strace.pid);
+  const closed = once(strace, 'close');
+  let output = '';
+  const attached = new Promise((resolve, reject) => {
+    strace.stderr.on('data', data => {
+      output += data;
+      if (output.includes('attached')) resolve();
+    });
+    closed.then(() => reject(new Error(`strace ended: ${output.trim()}`)));
+  });
+  try {
+    await attached;
+    await work();
+  } finally {
+    strace.kill('SIGINT');
+    await closed;
+    processes.forget(strace.pid);
+  }
+  const calls = {};
+  for (const line of output.split('\n')) {
+    const [, count, name] = line.match(LINE) ?? [];
+    if (name && name !== 'total') calls[name] = Number(count);
+  }
+  return { total: Object.values(calls).reduce((sum, count) => sum + count, 0), calls };
+}
+
+module.exports = { unavailable, countSyscalls };

@@ -1,0 +1,175 @@
+'use strict';
+
+// A hostile or broken worker: whatever it writes on its channel and its handoff queue, the primary ends that
+// worker's channel with an 'error' event that says why, and everybody else goes on.
+
+const { withProgram } = require('../program');
+const proc = require('../proc');
+const { Rain, attempt } = require('../load');
+const { now, sleep } = require('../time');
+
+/** What each attack (programs/hostile.js) must lead to: an error whose code matches, or none. */
+const ATTACKS = {
+  largeFrame: /TOO_LARGE/,
+  unfinishedFrame: null,
+  unfinishedHeader: null,
+  unknownKind: /BAD_FRAME/,
+  noJson: /BAD_MESSAGE/,
+  twoInOne: null,
+  noUtf8: null,
+  empty: null,
+  noAdvanced: /BAD_MESSAGE/,
+  noControl: /BAD_MESSAGE/,
+  strangeControl: null,
+  strangeInternal: null,
+  missingDescriptor: /STRAY_DESCRIPTOR/,
+  strayDescriptor: /STRAY_DESCRIPTOR/,
+  manyDescriptors: /STRAY_DESCRIPTOR|BAD_FRAME|TOO_LARGE/,
+  strangeHandles: null,
+  shutChannel: null,
+  shortPacket: /BAD_HANDOFF/,
+  longPacket: /BAD_HANDOFF/,
+  bareReturn: /BAD_HANDOFF/,
+  inventedConnection: /BAD_HANDOFF/,
+  inventedProbe: /BAD_HANDOFF/,
+  strangeListener: /BAD_HANDOFF/,
+  shutHandoff: null,
+};
+
+/** The share of a processor that an attacked primary may use, with a hundred connections a second to place. */
+const MOST_CPU = 0.25;
+
+/** Those on the handoff queue, which Node's own cluster has not. */
+const ON_HANDOFF = /Packet|Return|invented|Listener|Handoff/;
+
+module.exports = {
+  title: 'A hostile or broken worker',
+  limit: { short: 150_000, long: 900_000 },
+
+  async run({ way, random, short, progress }) {
+    const result = { tried: 0, lost: 0, unit: 'attacks', notes: [], broken: [] };
+    const attacks = Object.entries(ATTACKS).map(([name, code]) => ({ name, code }));
+    for (let i = 0; i < (short ? 6 : 200); i++) {
+      const name = random.pick(['bytesOnChannel', 'bytesOnHandoff']);
+      attacks.push({ name, code: null, bytes: random.bytes(1 + random.below(64)).toString('base64') });
+    }
+    const possible = attacks.filter(({ name }) => way === 'rust' || !ON_HANDOFF.test(name));
+    // Node's own primary dies of some: there each has a cluster of its own.
+    const size = way === 'rust' ? 8 : 1;
+    for (let first = 0; first < possible.length; first += size) {
+      progress(`${first} of ${possible.length} attacks`);
+      await withProgram('server.js', { way, env: { WORKERS: 2 } }, program =>
+        against(program, possible.slice(first, first + size), { way, result }),
+      );
+    }
+    await neverReads(way, result);
+    await withoutListener(way, result);
+    return result;
+  },
+};
+
+/** Some attacks at once, each by a worker of its own. */
+async function against(program, attacks, { way, result }) {
+  const port = await program.listening(2);
+  const good = program.serving;
+  for (const _ of attacks) program.primary.tell({ command: 'fork' });
+  await program.listening(2 + attacks.length);
+  const hostile = program.serving.filter(worker => !good.includes(worker));
+  const rain = new Rain(port, { every: 10, patience: 2000 });
+  const wrongs = await Promise.all(
+    attacks.map(({ name, code, bytes }, index) => {
+      const { id } = hostile[index];
+      hostile[index].tell({ command: 'attack', name, bytes });
+      return way === 'rust' && code ? told(program, id, code) : undefined;
+    }),
+  );
+  await sleep(150);
+  // Whoever of them still lives, lives as others do: it is in nobody's way.
+  const [start, used] = [now(), proc.cpu(program.pid)];
+  await sleep(300);
+  const share = (proc.cpu(program.pid) - used) / (now() - start);
+  const attempts = await rain.stop();
+  for (const { pid } of hostile) proc.signal(pid, 'SIGKILL');
+  await Promise.all(hostile.map(worker => worker.gone));
+  const lost = suffered(program, hostile, attempts);
+
+  const names = attacks.map(({ name }) => name).join(', ');
+  const note = text => result.notes.push(text);
+  result.tried += attacks.length;
+  result.lost += wrongs.filter(Boolean).length;
+  for (const [index, wrong] of wrongs.entries()) {
+    const { name, bytes = '' } = attacks[index];
+    if (wrong) note(`${name} ${bytes}: ${wrong}`);
+  }
+  if (program.all('end').length > 0) {
+    result.lost++;
+    note(`${names}: the primary has died (${program.stderr.trim().split('\n').at(-1)})`);
+  } else if (lost.length > 0) {
+    result.lost++;
+    note(`${names}: ${lost.length} connections lost, the first ${lost[0].outcome}`);
+  } else if (share > MOST_CPU) {
+    result.lost++;
+    note(`${names}: the primary uses ${Math.round(share * 100)} % of a processor`);
+  }
+}
+
+/** @returns {Promise<string | undefined>} what went wrong with the 'error' of a worker, and its end */
+async function told(program, id, code) {
+  try {
+    const [error] = await program.events('error', 1, entry => entry.id === id, 3000);
+    await program.events('disconnect', 1, entry => entry.id === id, 3000);
+    return code.test(error.code) ? undefined : `the error is ${error.code}`;
+  } catch (error) {
+    return error.message.split('\n')[0];
+  }
+}
+
+/** The connections that were lost, besides those that a hostile worker had been given: they are its own. */
+function suffered(program, hostile, attempts) {
+  const ids = new Set(hostile.map(({ id }) => id));
+  const given = program
+    .log()
+    .map(line => line.split(' ').map(Number))
+    .filter(([id]) => ids.has(id));
+  const isGiven = ({ port }) => given.some(([, noted]) => noted === port);
+  return attempts.filter(one => one.outcome !== 'served' && !isGiven(one));
+}
+
+/** A worker that never reads, while the primary sends: the others get theirs. */
+async function neverReads(way, result) {
+  await withProgram('server.js', { way, env: { WORKERS: 2 } }, async program => {
+    const port = await program.listening(2);
+    const [deaf, other] = program.serving;
+    const memory = proc.rss(program.pid);
+    proc.stop(deaf.pid);
+    program.primary.tell({ command: 'send', id: deaf.id, count: 2000, size: 10_000 });
+    await program.events('sent');
+    other.tell({ command: 'chat', count: 10 });
+    await program.events('chatted');
+    const answers = await Promise.all(Array.from({ length: 20 }, () => attempt(port, 3000)));
+    const lost = answers.filter(({ outcome }) => outcome !== 'served').length;
+    const grown = proc.rss(program.pid) - memory;
+    result.tried++;
+    if (lost > 0) result.lost++;
+    proc.signal(deaf.pid, 'SIGKILL');
+    await program.events('exit');
+    result.notes.push(
+      `a worker that never reads 20 MB: ${lost} of 20 connections lost, primary +${grown >> 20} MiB`,
+    );
+  });
+}
+
+/** A program that does not listen to a worker's 'error' goes on, too. */
+async function withoutListener(way, result) {
+  await withProgram('server.js', { way, env: { WORKERS: 2, DEAF: 1 } }, async program => {
+    await program.listening(2);
+    const [hostile] = program.serving;
+    hostile.tell({ command: 'attack', name: 'noJson' });
+    await hostile.gone;
+    await program.events('exit').catch(() => {});
+    result.tried++;
+    if (program.all('end').length === 0) return;
+    result.lost++;
+    result.notes.push(`noJson, and nobody listens to 'error': the primary has died`);
+  });
+}

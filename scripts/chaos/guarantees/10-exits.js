@@ -1,0 +1,104 @@
+'use strict';
+
+// The exit matrix: every way to end, at every moment, in a worker and in the primary. No hang, no crash, no
+// orphan, and the exit codes of Node's own cluster, which runs beside. And the addon in threads that are
+// terminated at random.
+
+const { spawn } = require('node:child_process');
+const path = require('node:path');
+const { PROGRAMS } = require('../program');
+const proc = require('../proc');
+
+const ENDS = ['exit', 'abort', 'throw', 'reject', 'sigterm', 'sigint', 'disconnect', 'kill'];
+const MOMENTS = ['start', 'online', 'handed', 'disconnecting'];
+const WHO = ['worker', 'primary'];
+
+/** Where ours is not as Node's own: there the second disconnect() is an uncaught error (node#32793). */
+const BETTER = { 'worker kill disconnecting': '0 worker 0' };
+
+/** How long one program may take, in milliseconds. */
+const WATCHDOG = 15_000;
+
+const all = WHO.flatMap(who => MOMENTS.flatMap(moment => ENDS.map(end => ({ who, moment, end }))));
+
+module.exports = {
+  title: 'Exit matrix, and threads terminated at random',
+  limit: { short: 120_000, long: 1_200_000 },
+
+  async run({ way, random, short, progress }) {
+    const result = { tried: 0, lost: 0, unit: 'ends', notes: [], broken: [] };
+    const cells = short ? random.shuffle(all).slice(0, 16) : all;
+    const differences = new Map();
+    let next = 0;
+    const lane = async () => {
+      for (let cell = cells[next++]; cell; cell = cells[next++]) {
+        progress(`${next} of ${cells.length} ends`);
+        const name = `${cell.who} ${cell.end} ${cell.moment}`;
+        const found = await exits(cell, way);
+        const expected = way === 'node' ? found : (BETTER[name] ?? (await exits(cell, 'node')));
+        result.tried++;
+        if (found === expected && !found.includes('hangs')) continue;
+        result.lost++;
+        differences.set(name, `${found}, Node's own: ${expected}`);
+      }
+    };
+    await Promise.all([lane(), lane()]);
+    for (const [name, difference] of differences) result.notes.push(`${name}: ${difference}`);
+
+    const count = short ? 50 : 1000;
+    progress(`${count} threads`);
+    const env = { COUNT: count, SEED: random.below(2 ** 31) };
+    const { end, output } = await run('threads.js', way, env, short ? 60_000 : 600_000);
+    result.tried += count;
+    if (end !== '0' || !output.includes('done')) result.broken.push(`threads: ${end} ${output.slice(-300)}`);
+    result.notes.push(`${cells.length} ends, ${count} threads terminated: ${end}`);
+    return result;
+  },
+};
+
+/** How the primary and its worker ended, as text. */
+async function exits({ who, moment, end }, way) {
+  const { end: primary, output } = await run(
+    'exits.js',
+    way,
+    { WHO: who, MOMENT: moment, END: end },
+    WATCHDOG,
+  );
+  // A signal to all of the group: whether the primary lives to see the worker's end is chance.
+  const worker = end === 'sigint' ? '' : output.match(/^worker .*/m);
+  return `${primary} ${worker ?? ''}`.trim();
+}
+
+/** Runs a program until all of its processes have ended: they hold its output. */
+async function run(file, way, env, limit) {
+  const args = ['-c', 'ulimit -c 0; exec "$@"', 'sh', process.execPath, path.join(PROGRAMS, file)];
+  const child = spawn('/bin/sh', args, {
+    detached: true,
+    env: { ...process.env, CLUSTER: way, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const kill = () => proc.signal(-child.pid, 'SIGKILL');
+  process.on('exit', kill);
+  let output = '';
+  let end = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', text => {
+      output += text;
+    });
+  }
+  child.once('exit', (code, signal) => {
+    end = `${signal ?? code}`;
+  });
+  return new Promise(resolve => {
+    const finish = found => {
+      clearTimeout(timer);
+      process.off('exit', kill);
+      resolve({ end: found, output });
+    };
+    const timer = setTimeout(() => {
+      kill();
+      finish(end === '' ? 'hangs' : `${end} and hangs: an orphan`);
+    }, limit);
+    child.once('close', () => finish(end));
+  });
+}

@@ -1,0 +1,66 @@
+'use strict';
+
+// One cell of the exit matrix: WHO (worker, primary) ends in the way END at the moment MOMENT. What the primary
+// sees of the worker's end goes to stdout.
+
+const fs = require('node:fs');
+const net = require('node:net');
+
+const cluster = require(process.env.CLUSTER === 'node' ? 'node:cluster' : 'rust-cluster');
+
+const { WHO, END, MOMENT } = process.env;
+const mine = WHO === (cluster.isPrimary ? 'primary' : 'worker');
+
+const ends = {
+  exit: () => process.exit(3),
+  abort: () => process.abort(),
+  throw() {
+    throw new Error('on purpose');
+  },
+  reject: () => void Promise.reject(new Error('on purpose')),
+  sigterm: () => process.kill(process.pid, 'SIGTERM'),
+  // The terminal's: everyone in the process group gets it.
+  sigint: () => process.kill(0, 'SIGINT'),
+  disconnect: () => (cluster.isPrimary ? cluster.disconnect() : cluster.worker.disconnect()),
+  kill: () =>
+    cluster.isPrimary
+      ? Object.values(cluster.workers).forEach(one => void one.kill())
+      : cluster.worker.kill(),
+};
+
+/** It is that moment: one of the two processes ends if it is the right one. */
+function moment(name) {
+  if (mine && name === MOMENT) ends[END]();
+}
+
+if (cluster.isPrimary) {
+  const worker = cluster.fork();
+  let client;
+  cluster.on('exit', (_worker, code, signal) => fs.writeSync(1, `worker ${signal ?? code}\n`));
+  worker.on('message', name => {
+    if (name === 'disconnecting' && WHO === 'primary') cluster.disconnect();
+    moment(name);
+    // The worker has nothing left to wait for.
+    client.destroy();
+  });
+  worker.on('online', () => moment('online'));
+  worker.on('listening', ({ port }) => {
+    client = net.connect(port, '127.0.0.1').on('error', () => {});
+  });
+  moment('start');
+} else {
+  moment('start');
+  setImmediate(() => {
+    moment('online');
+    const server = net.createServer(socket => {
+      socket.on('error', () => {});
+      process.send(MOMENT === 'disconnecting' ? MOMENT : 'handed');
+      moment('handed');
+      if (MOMENT === 'disconnecting' && WHO === 'worker') {
+        cluster.worker.disconnect();
+        moment('disconnecting');
+      }
+    });
+    server.listen(0, '127.0.0.1');
+  });
+}

@@ -1,0 +1,160 @@
+'use strict';
+
+// What a hostile or broken worker does: it writes what it likes on the two descriptors that it shares with the
+// primary, its channel and its handoff queue. It finds them as anyone would.
+
+const fs = require('node:fs');
+const native = require('../../../lib/native').load();
+
+/** Frame kinds: see src/frame.rs. */
+const JSON_KIND = 1;
+const ADVANCED = 2;
+const CONTROL = 3;
+
+const SEQPACKET = '0005';
+
+const channel = process.channel.fd;
+const handoff = findHandoff();
+
+/** The one sequenced-packet socket of this process; undefined with Node's own cluster. */
+function findHandoff() {
+  const types = new Map(
+    fs
+      .readFileSync('/proc/self/net/unix', 'latin1')
+      .split('\n')
+      .map(line => line.trim().split(/\s+/))
+      .map(([, , , , type, , inode]) => [`socket:[${inode}]`, type]),
+  );
+  return fs
+    .readdirSync('/proc/self/fd')
+    .map(Number)
+    .find(fd => types.get(link(fd)) === SEQPACKET);
+}
+
+function link(fd) {
+  try {
+    return fs.readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the primary takes for a message; Node's own ends each with its line. */
+function frame(kind, payload, { length = payload.length, descriptor = 0 } = {}) {
+  if (process.env.CLUSTER === 'node') return Buffer.concat([Buffer.from(payload), Buffer.from('\n')]);
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(length);
+  header[4] = kind;
+  header[5] = descriptor;
+  return Buffer.concat([header, Buffer.from(payload)]);
+}
+
+const json = (value, options) => frame(JSON_KIND, JSON.stringify(value), options);
+
+const write = (fd, bytes) => fs.writeSync(fd, bytes);
+
+/** Node's handle over a descriptor: it can send other handles, and shut down. */
+function pipeOver(fd) {
+  const { Pipe, constants } = process.binding('pipe_wrap');
+  const pipe = new Pipe(constants.IPC);
+  const errno = pipe.open(native.duplicate(fd));
+  if (errno) throw new Error(`the descriptor cannot be opened: ${errno}`);
+  return pipe;
+}
+
+/** Sends bytes, each time with a descriptor: that of a Unix socket. */
+function sendWith(pipe, bytes, count = 1) {
+  const { WriteWrap } = process.binding('stream_wrap');
+  const { Pipe, constants } = process.binding('pipe_wrap');
+  const handle = new Pipe(constants.SOCKET);
+  handle.open(native.openSocket('pipe'));
+  for (let i = 0; i < count; i++) {
+    const request = new WriteWrap();
+    request.oncomplete = () => {};
+    const errno = pipe.writeLatin1String(request, bytes.toString('latin1'), handle);
+    if (errno) throw new Error(`nothing was sent: ${errno}`);
+  }
+}
+
+function shutdown(fd) {
+  const { ShutdownWrap } = process.binding('stream_wrap');
+  const request = new ShutdownWrap();
+  request.oncomplete = () => {};
+  pipeOver(fd).shutdown(request);
+}
+
+const strange = [
+  null,
+  42,
+  'text',
+  [],
+  { act: 'constructor' },
+  { act: '__proto__' },
+  { act: 'queryServer' },
+  { act: 'queryServer', seq: {}, address: {}, port: -1, addressType: 4, fd: 2 ** 40, index: 'x' },
+  { act: 'queryServer', seq: 1, address: 'x'.repeat(5000), port: -1, addressType: -1, index: 0 },
+  { act: 'queryServer', seq: 2, address: '\0', port: 1e9, addressType: 99, flags: -1, index: {} },
+  { act: 'queryServer', seq: 3, address: null, port: 0, addressType: 'udp9', fd: -7, backlog: -1 },
+  { act: 'queryServer', seq: 4, address: '127.0.0.1', port: 0, addressType: 4, fd: 999 },
+  { act: 'listening', addressType: {}, address: [], port: 'x' },
+  { act: 'close', key: {} },
+  { act: 'close' },
+  { ack: 1 },
+  { ack: {} },
+  { act: 'exitedAfterDisconnect', seq: null },
+];
+
+module.exports = {
+  // On the channel.
+  bytesOnChannel: bytes => write(channel, bytes),
+  largeFrame: () => write(channel, frame(JSON_KIND, 'x', { length: 0xffffffff })),
+  unfinishedFrame: () => write(channel, frame(JSON_KIND, 'x', { length: 100_000 })),
+  unfinishedHeader: () => write(channel, Buffer.from([1, 0])),
+  unknownKind: () => write(channel, frame(77, '{}')),
+  noJson: () => write(channel, frame(JSON_KIND, '{"a":')),
+  twoInOne: () => write(channel, frame(JSON_KIND, '1,2')),
+  noUtf8: () => write(channel, frame(JSON_KIND, Buffer.from([0x22, 0xff, 0xfe, 0xc0, 0x22]))),
+  empty: () => write(channel, frame(JSON_KIND, '')),
+  noAdvanced: () => write(channel, frame(ADVANCED, Buffer.from([0xff, 0x0f, 0x41, 0xff, 0xff, 0xff, 0xff]))),
+  noControl: () => write(channel, frame(CONTROL, 'act')),
+  strangeControl: () => strange.forEach(value => void write(channel, frame(CONTROL, JSON.stringify(value)))),
+  strangeInternal() {
+    for (const cmd of [
+      'NODE_HANDLE',
+      'NODE_HANDLE_ACK',
+      'NODE_SOCKET_GET_COUNT',
+      'NODE_CLUSTER',
+      'NODE_DEBUG_ENABLED',
+    ])
+      write(channel, json({ cmd, key: {}, type: 'net.Server', act: 'close' }));
+  },
+  missingDescriptor: () =>
+    write(channel, json({ cmd: 'NODE_HANDLE', type: 'net.Socket' }, { descriptor: 1 })),
+  strayDescriptor: () => sendWith(pipeOver(channel), json({ hello: 1 })),
+  manyDescriptors: () => sendWith(pipeOver(channel), Buffer.from([1]), 40),
+  strangeHandles() {
+    const pipe = pipeOver(channel);
+    for (const type of [
+      'net.Socket',
+      'net.Server',
+      'net.Native',
+      'dgram.Socket',
+      'dgram.Native',
+      'toString',
+      7,
+    ])
+      sendWith(pipe, json({ cmd: 'NODE_HANDLE', type, key: {}, dgramType: 'x' }, { descriptor: 1 }));
+  },
+  shutChannel: () => shutdown(channel),
+
+  // On the handoff queue.
+  bytesOnHandoff: bytes => write(handoff, bytes),
+  shortPacket: () => write(handoff, Buffer.from([1, 0, 0])),
+  longPacket: () => write(handoff, Buffer.alloc(60_000, 1)),
+  bareReturn: () => write(handoff, Buffer.from([1, 0, 0, 0])),
+  // More than it can have been handed.
+  inventedConnection: () => sendWith(pipeOver(handoff), Buffer.from([1, 0, 0, 0]), 500),
+  inventedProbe: () => sendWith(pipeOver(handoff), Buffer.from([0, 0, 0, 0])),
+  strangeListener: () => sendWith(pipeOver(handoff), Buffer.from([0xff, 0xff, 0xff, 0xff]), 500),
+  shutHandoff: () => shutdown(handoff),
+};
