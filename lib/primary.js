@@ -92,7 +92,10 @@ function install(cluster) {
   function broken(worker, error) {
     listeners.remove(worker);
     if (worker.process.connected) worker.process.disconnect();
-    worker.process.emit('error', error);
+    // Where nobody listens the others go on all the same. (One listener is Worker's own.)
+    const heard = worker.listenerCount('error') > 0 || worker.process.listenerCount('error') > 1;
+    if (heard) worker.process.emit('error', error);
+    else process.emitWarning(error);
   }
 
   cluster.fork = env => {

@@ -419,6 +419,12 @@ impl State {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.leaving = true;
         self.epoll.unwatch(worker.queue.near());
+        // What it gave back before it went is still to be read.
+        while let Some(Ok(Taken::Connection(connection))) =
+            self.workers.get_mut(&id).map(|worker| worker.queue.receive_returned())
+        {
+            self.place_refused(connection);
+        }
         self.empty_leaving(id);
         let abandoned: Vec<_> =
             self.listeners.iter().filter(|(_, listener)| listener.rotation.is_empty()).map(|(id, _)| *id).collect();
@@ -920,6 +926,23 @@ mod tests {
         assert!(matches!(event(&acceptor), Event::Broken { worker: 1, error: Error::BadHandoff { .. } }));
         for _ in 0..3 {
             serve_next(&serves, address);
+        }
+    }
+
+    #[test]
+    fn what_a_worker_gave_back_as_it_died_is_served_by_others() {
+        for _ in 0..50 {
+            let acceptor = Acceptor::start().unwrap();
+            let (id, address) = listener(&acceptor);
+            let (dies, serves) = (worker(&acceptor, 1), worker(&acceptor, 2));
+            acceptor.join(id, 1);
+            let client = TcpStream::connect(address).unwrap();
+            let connection = take(&dies);
+            acceptor.join(id, 2);
+            dies.give_back(connection.listener, connection.socket.as_fd()).unwrap();
+            drop((connection, dies));
+            acceptor.remove_worker(1);
+            serve(take(&serves), client);
         }
     }
 }

@@ -140,8 +140,13 @@ impl Queue {
     /// # Errors
     /// [`Error::BadHandoff`] when the worker sends what it cannot have been handed.
     pub fn receive_returned(&mut self) -> Result<Taken> {
-        let owned = self.handed - self.returned;
+        let owned = self.handed.saturating_sub(self.returned);
         let mut taken = take(self.near.as_fd(), self.worker, owned)?;
+        if matches!(taken, Taken::End) {
+            // We hold the worker's end too: it was shut down, and would be readable for ever.
+            let worker = self.worker;
+            return Err(Error::BadHandoff { worker, length: 0, descriptors: 0, listener: PROBE, owned });
+        }
         if let Taken::Connection(connection) = &mut taken {
             if owned == 0 || getsockopt(&connection.socket, sockopt::SockType) != Ok(SockType::Stream) {
                 let listener = connection.listener;
@@ -335,6 +340,13 @@ mod tests {
         let _client = put(&mut queue, 1);
         intake.give_back(1, std::fs::File::open("/dev/null").unwrap().as_fd()).unwrap();
         assert!(matches!(queue.receive_returned(), Err(Error::BadHandoff { .. })));
+    }
+
+    #[test]
+    fn a_worker_cannot_shut_its_end_down() {
+        let (mut queue, intake) = queue();
+        rustix::net::shutdown(intake.far(), rustix::net::Shutdown::Write).unwrap();
+        assert!(matches!(queue.receive_returned(), Err(Error::BadHandoff { length: 0, .. })));
     }
 
     #[test]

@@ -27,6 +27,12 @@ test('rolling-restart.js: SIGHUP replaces every worker, and no request is lost',
       await whoAnswers(port, ANSWER),
       IDS.map(id => id + COUNT),
     );
+    // No worker has gone before its successor listened.
+    let listening = 0;
+    for (const { event } of program.history) {
+      if (event === 'listening') listening++;
+      if (event === 'exit') assert.ok(listening-- > COUNT, JSON.stringify(program.history));
+    }
   }));
 
 test('rolling-restart.js: SIGTERM ends it, and a worker that does not end is killed', () => {

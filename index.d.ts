@@ -1,0 +1,462 @@
+// Types of rust-cluster: Node's cluster, member for member, and what this package has besides.
+//
+// They build on those of @types/node, and each can be used where the other is asked for. Without @types/node
+// what is imported here is `any`, and what this file declares itself is what there is: every member below.
+
+// biome-ignore-all lint/suspicious/noExplicitAny: where Node's own types have it, so have these
+// biome-ignore-all lint/suspicious/noTsIgnore: nothing to expect where @types/node is there
+
+// @ts-ignore
+/// <reference types="node" />
+// @ts-ignore
+import type childProcess = require('node:child_process');
+// @ts-ignore
+import type nodeCluster = require('node:cluster');
+
+/**
+ * The cluster object of this process: of the primary, or of a worker. It is Node's own object, with this
+ * engine in it: `require('cluster')`, and every dependency that calls it, get the same one.
+ *
+ * Errors of this package's own have these codes, besides Node's:
+ *
+ * - `ERR_RUST_CLUSTER_NO_BINARY`, thrown by the first `require`: no native addon for this machine was found.
+ *   The message tells where it was looked for, why each place failed, and how to mend it.
+ * - `ERR_RUST_CLUSTER_TOO_LATE`, thrown by the first `require`: Node's own cluster has forked workers
+ *   already.
+ * - `ERR_RUST_CLUSTER_BAD_MESSAGE`, with a worker's 'error': what came through its channel cannot be read.
+ *   The channel is closed.
+ *
+ * and these warnings (`process.on('warning')`):
+ *
+ * - `ERR_RUST_CLUSTER_UNSUPPORTED`: there is no engine for this platform; Node's own cluster serves.
+ * - `ERR_RUST_CLUSTER_STARVED`: the primary has no descriptor left to accept a connection with. Connections
+ *   wait, and are served when one is free.
+ *
+ * @since rust-cluster 0.1.0
+ */
+declare const cluster: cluster.Cluster;
+
+declare namespace cluster {
+  /** Called with the outcome of a `send()`: null once the kernel has the message. */
+  type SendCallback = (error: Error | null) => void;
+
+  /**
+   * What a worker went through last. Node has the property, and its documentation does not tell of it.
+   *
+   * - `none`: forked
+   * - `online`: runs JavaScript
+   * - `listening`: has a server that listens
+   * - `disconnecting`, `destroying`: ends, at its own wish (seen in the worker only)
+   * - `disconnected`: its channel is closed
+   * - `dead`: its process has ended
+   */
+  type WorkerState =
+    | 'none'
+    | 'online'
+    | 'listening'
+    | 'disconnecting'
+    | 'destroying'
+    | 'disconnected'
+    | 'dead';
+
+  /** How the workers are started: see {@link Cluster.setupPrimary}. */
+  interface ClusterSettings extends nodeCluster.ClusterSettings {
+    /**
+     * Arguments of the Node.js executable.
+     * @default process.execArgv
+     * @since Node 0.12.0
+     */
+    execArgv?: string[] | undefined;
+
+    /**
+     * The file that a worker runs.
+     * @default process.argv[1]
+     * @since Node 0.7.1
+     */
+    exec?: string | undefined;
+
+    /**
+     * Arguments of that file.
+     * @default process.argv.slice(2)
+     * @since Node 0.7.1
+     */
+    args?: readonly string[] | undefined;
+
+    /**
+     * The working directory of a worker.
+     * @default the primary's, at the time of the fork
+     * @since Node 9.5.0
+     */
+    cwd?: string | undefined;
+
+    /**
+     * How messages are serialised: as JSON; or as V8 clones values, which keeps Map, Set, BigInt, Date,
+     * RegExp, Error, Buffer, typed arrays and cycles.
+     * @default 'json'
+     * @since Node 13.2.0
+     */
+    serialization?: 'json' | 'advanced' | undefined;
+
+    /**
+     * Whether a worker's output goes to `worker.process.stdout` and `stderr` instead of the primary's own.
+     * @default false
+     * @since Node 0.7.1
+     */
+    silent?: boolean | undefined;
+
+    /**
+     * The descriptors of a worker, as `child_process.spawn()` takes them. One must be `'ipc'`, or `fork()`
+     * throws `ERR_CHILD_PROCESS_IPC_REQUIRED`. Overrides `silent`.
+     * @default [0, 1, 2, 'ipc']
+     * @since Node 6.4.0
+     */
+    stdio?: any[] | undefined;
+
+    /**
+     * The user that a worker runs as: the number that setuid(2) takes. `fork()` throws `EPERM` if the primary
+     * may not set it.
+     * @default the primary's
+     * @since Node 0.12.0
+     */
+    uid?: number | undefined;
+
+    /**
+     * The group that a worker runs as: the number that setgid(2) takes. `fork()` throws `EPERM` if the
+     * primary may not set it.
+     * @default the primary's
+     * @since Node 0.12.0
+     */
+    gid?: number | undefined;
+
+    /**
+     * The inspector's port in a worker, or a function that gives one for each. Used where the worker is
+     * started with `--inspect`. `fork()` throws `ERR_SOCKET_BAD_PORT` for what is no port.
+     * @default process.debugPort + 1 for the first worker, + 2 for the second …
+     * @since Node 8.2.0
+     */
+    inspectPort?: number | (() => number) | undefined;
+
+    /**
+     * Hides the console windows of workers, on Windows.
+     * @default false
+     * @since Node 9.4.0
+     */
+    windowsHide?: boolean | undefined;
+  }
+
+  /** Where a worker listens. */
+  interface Address extends nodeCluster.Address {
+    /**
+     * The host's address, null (against its type, which is Node's) for all of them; the path of a Unix
+     * socket.
+     */
+    address: string;
+
+    /** The port; -1 for a Unix socket. The one that was found, where the worker asked for port 0. */
+    port: number;
+
+    /** 4: TCP over IPv4; 6: TCP over IPv6; -1: a Unix socket; 'udp4' and 'udp6': UDP. */
+    addressType: 4 | 6 | -1 | 'udp4' | 'udp6';
+
+    /** The descriptor of the primary that `listen({ fd })` named. */
+    fd?: number | undefined;
+  }
+
+  /** What `new cluster.Worker()` takes. Programs have no need of it: `fork()` makes the workers. */
+  interface WorkerOptions {
+    /** @default 0 */
+    id?: number | undefined;
+
+    /** The process whose 'message' and 'error' the worker has too. */
+    process?: childProcess.ChildProcess | undefined;
+
+    /** @default 'none' */
+    state?: string | undefined;
+  }
+
+  /** The events of a {@link Worker}, with what their listeners get. */
+  interface WorkerEventMap {
+    /**
+     * The channel is closed: after `disconnect()`, or at the process's end. Before 'exit'.
+     * @since Node 0.7.7
+     */
+    disconnect: [];
+
+    /** The process could not be started, be killed or be sent a message to. @since Node 0.7.3 */
+    error: [error: Error];
+
+    /**
+     * The process has ended: with this exit code, or (the code is null) through this signal. In the primary
+     * only.
+     * @since Node 0.11.2
+     */
+    exit: [code: number, signal: string];
+
+    /** A server of the worker listens. In the primary only. @since Node 0.7.0 */
+    listening: [address: Address];
+
+    /** The other side sent a message, perhaps with a handle. @since Node 0.7.0 */
+    message: [message: any, handle: childProcess.SendHandle];
+
+    /** The worker runs JavaScript. In the primary only. @since Node 0.7.0 */
+    online: [];
+  }
+
+  /** The events of the primary's {@link Cluster}, with what their listeners get. A worker's has none. */
+  interface ClusterEventMap {
+    /** The channel of a worker is closed. @since Node 0.7.9 */
+    disconnect: [worker: Worker];
+
+    /**
+     * The process of a worker has ended: with this exit code, or (the code is null) through this signal.
+     * @since Node 0.7.9
+     */
+    exit: [worker: Worker, code: number, signal: string];
+
+    /** A worker was forked, one tick ago. @since Node 0.7.0 */
+    fork: [worker: Worker];
+
+    /** A server of a worker listens. @since Node 0.7.0 */
+    listening: [worker: Worker, address: Address];
+
+    /** A worker sent a message, perhaps with a handle. @since Node 2.5.0 */
+    message: [worker: Worker, message: any, handle: childProcess.SendHandle];
+
+    /** A worker runs JavaScript. @since Node 0.7.0 */
+    online: [worker: Worker];
+
+    /** `setupPrimary()` was called, one tick ago, and made these settings. @since Node 0.7.1 */
+    setup: [settings: ClusterSettings];
+  }
+
+  /** A worker, as the primary sees it, and as it sees itself. */
+  interface Worker extends WorkerMembers {}
+
+  interface WorkerMembers extends nodeCluster.Worker {
+    /**
+     * Its number: 1 for the first one forked, and never used again. The key in `cluster.workers`.
+     * @since Node 0.8.0
+     */
+    id: number;
+
+    /** In the primary, the child process; in the worker, the global `process`. @since Node 0.7.0 */
+    process: childProcess.ChildProcess;
+
+    /**
+     * Whether the worker ended at wish, through `disconnect()`, or `kill()` in the worker itself: the primary
+     * may tell by it whether to fork another. `undefined` (against its type, which is Node's) until it ends.
+     * @since Node 6.0.0
+     */
+    exitedAfterDisconnect: boolean;
+
+    /**
+     * The name that {@link exitedAfterDisconnect} had before Node 6, and no longer has in Node: reads and
+     * writes it.
+     * @since rust-cluster 0.1.0
+     */
+    suicide?: boolean | undefined;
+
+    /** What the worker went through last; always there. @since Node 0.11.2, where it is undocumented */
+    state?: WorkerState | undefined;
+
+    /**
+     * Sends a message to the other side, perhaps with a handle (a socket or a server), which is the other
+     * side's from then on. Messages arrive in the order in which they are sent; what one tick sends travels
+     * together.
+     *
+     * Throws `ERR_INVALID_ARG_TYPE` or `ERR_MISSING_ARGS` for what is no message, `ERR_INVALID_HANDLE_TYPE`
+     * for what is no handle, and whatever the serialisation throws. All else goes to the callback or, without
+     * one, to 'error': `ERR_IPC_CHANNEL_CLOSED` once disconnected, `EPIPE` if the other process has just
+     * ended.
+     *
+     * @returns false once 128 KiB or more wait to be written: time to slow down
+     * @since Node 0.7.0
+     */
+    send(message: childProcess.Serializable, callback?: SendCallback): boolean;
+    send(
+      message: childProcess.Serializable,
+      sendHandle: childProcess.SendHandle,
+      callback?: SendCallback,
+    ): boolean;
+    send(
+      message: childProcess.Serializable,
+      sendHandle: childProcess.SendHandle,
+      options?: childProcess.MessageOptions,
+      callback?: SendCallback,
+    ): boolean;
+
+    /**
+     * Ends the worker gracefully: it closes its servers, waits until their connections have ended (there is
+     * no limit of time), closes the channel, and exits once nothing else keeps it. Called in the primary, it
+     * asks the worker to do so, and takes it out of `cluster.workers` at once. A second call does nothing.
+     * @since Node 0.7.7
+     */
+    disconnect(): this;
+
+    /**
+     * Ends the worker at once. In the primary: sends it this signal. In the worker: closes the channel and
+     * exits with code 0; the signal is not used.
+     * @param [signal='SIGTERM'] an unknown one throws `ERR_UNKNOWN_SIGNAL`
+     * @since Node 0.9.12
+     */
+    kill(signal?: string): void;
+
+    /** The older name of {@link kill}. @since Node 0.7.0 */
+    destroy(signal?: string): void;
+
+    /** Whether the channel is open: from the fork until 'disconnect'. @since Node 0.11.14 */
+    isConnected(): boolean;
+
+    /** Whether the process has ended. @since Node 0.11.14 */
+    isDead(): boolean;
+
+    /** Calls `listener` at each event of this name, after the listeners it has. `addListener` is the same. */
+    on<E extends keyof WorkerEventMap>(event: E, listener: (...args: WorkerEventMap[E]) => void): this;
+    on(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** The same as `on`. */
+    addListener<E extends keyof WorkerEventMap>(
+      event: E,
+      listener: (...args: WorkerEventMap[E]) => void,
+    ): this;
+    addListener(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** Calls `listener` at the next event of this name only. */
+    once<E extends keyof WorkerEventMap>(event: E, listener: (...args: WorkerEventMap[E]) => void): this;
+    once(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** As `on`, before the listeners it has. */
+    prependListener<E extends keyof WorkerEventMap>(
+      event: E,
+      listener: (...args: WorkerEventMap[E]) => void,
+    ): this;
+    prependListener(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** As `once`, before the listeners it has. */
+    prependOnceListener<E extends keyof WorkerEventMap>(
+      event: E,
+      listener: (...args: WorkerEventMap[E]) => void,
+    ): this;
+    prependOnceListener(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** Calls `listener` no more. */
+    off(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** The same as `off`. */
+    removeListener(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** Calls the listeners of this event; false if there are none. */
+    emit<E extends keyof WorkerEventMap>(event: E, ...args: WorkerEventMap[E]): boolean;
+    emit(event: string | symbol, ...args: any[]): boolean;
+  }
+
+  /** The cluster object. */
+  interface Cluster extends nodeCluster.Cluster {
+    /** Whether this process is the primary. @since Node 16.0.0 */
+    readonly isPrimary: boolean;
+
+    /** The older name of {@link isPrimary}. @deprecated since Node 16.0.0 @since Node 0.8.1 */
+    readonly isMaster: boolean;
+
+    /** Whether this process is a worker. @since Node 0.6.0 */
+    readonly isWorker: boolean;
+
+    /** The worker that this process is; `undefined` in the primary. @since Node 0.7.0 */
+    readonly worker?: Worker | undefined;
+
+    /**
+     * The workers by their number; `undefined` in a worker. One leaves it at `worker.disconnect()`, or before
+     * the last of its 'disconnect' and 'exit'.
+     * @since Node 0.7.0
+     */
+    readonly workers?: { [id: string]: Worker | undefined };
+
+    /** The class of all workers. @since Node 0.7.0 */
+    Worker: typeof nodeCluster.Worker & { new (options?: WorkerOptions): Worker };
+
+    /**
+     * The settings that `setupPrimary()` or the first `fork()` made, a new object each time; `{}` before. Not
+     * to be written to. `undefined` in a worker.
+     * @since Node 0.7.1
+     */
+    readonly settings: ClusterSettings;
+
+    /**
+     * How connections are spread: {@link SCHED_RR}, or {@link SCHED_NONE}. Can be set until the first
+     * `fork()` or `setupPrimary()`, which throw an AssertionError for any other value. `undefined` in a
+     * worker.
+     *
+     * The environment's `NODE_CLUSTER_SCHED_POLICY`, `rr` or `none`, sets it too.
+     * @default SCHED_RR
+     * @since Node 0.11.2
+     */
+    schedulingPolicy: number;
+
+    /**
+     * 1: all workers share the listening socket, and the kernel tells which accepts a connection. UDP sockets
+     * are always shared. `undefined` in a worker.
+     * @since Node 0.11.2
+     */
+    readonly SCHED_NONE: number;
+
+    /**
+     * 2: a thread of the primary, which waits for no JavaScript, accepts the connections and gives each to
+     * the next worker in turn. `undefined` in a worker.
+     * @since Node 0.11.2
+     */
+    readonly SCHED_RR: number;
+
+    /**
+     * Starts a worker, as `setupPrimary()` said. In the primary only. No such `cwd`, too many processes: the
+     * worker has an 'error'. No such `exec`: it exits with code 1.
+     * @param env added to the worker's environment, which is else the primary's
+     * @since Node 0.6.0
+     */
+    fork(env?: any): Worker;
+
+    /**
+     * Says how workers are started from now on; each call changes what it names, and leaves the rest. In the
+     * primary only.
+     * @since Node 16.0.0
+     */
+    setupPrimary(settings?: ClusterSettings): void;
+
+    /** The older name of {@link setupPrimary}. @deprecated since Node 16.0.0 @since Node 0.7.1 */
+    setupMaster(settings?: ClusterSettings): void;
+
+    /**
+     * Calls `disconnect()` of every worker. In the primary only.
+     * @param callback called once the channels of all of them are closed (Node's own calls when the first one
+     *   is)
+     * @since Node 0.7.7
+     */
+    disconnect(callback?: () => void): void;
+
+    /** Calls `listener` at each event of this name, after the listeners it has. `addListener` is the same. */
+    on<E extends keyof ClusterEventMap>(event: E, listener: (...args: ClusterEventMap[E]) => void): this;
+    on(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** The same as `on`. */
+    addListener<E extends keyof ClusterEventMap>(
+      event: E,
+      listener: (...args: ClusterEventMap[E]) => void,
+    ): this;
+    addListener(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** Calls `listener` at the next event of this name only. */
+    once<E extends keyof ClusterEventMap>(event: E, listener: (...args: ClusterEventMap[E]) => void): this;
+    once(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** As `on`, before the listeners it has. */
+    prependListener<E extends keyof ClusterEventMap>(
+      event: E,
+      listener: (...args: ClusterEventMap[E]) => void,
+    ): this;
+    prependListener(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** As `once`, before the listeners it has. */
+    prependOnceListener<E extends keyof ClusterEventMap>(
+      event: E,
+      listener: (...args: ClusterEventMap[E]) => void,
+    ): this;
+    prependOnceListener(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** Calls `listener` no more. */
+    off(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** The same as `off`. */
+    removeListener(event: string | symbol, listener: (...args: any[]) => void): this;
+    /** Calls the listeners of this event; false if there are none. */
+    emit<E extends keyof ClusterEventMap>(event: E, ...args: ClusterEventMap[E]): boolean;
+    emit(event: string | symbol, ...args: any[]): boolean;
+  }
+}
+
+export = cluster;
