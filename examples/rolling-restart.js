@@ -65,6 +65,9 @@ if (cluster.isPrimary) {
   primary();
 } else {
   const server = http.createServer((_request, response) => response.end(`worker ${cluster.worker.id}\n`));
+  // close() ends idle connections, from Node 26 on also those whose first request is still on its way.
+  const closeIdle = server.closeIdleConnections.bind(server);
+  server.closeIdleConnections = () => setTimeout(closeIdle, DEADLINE / 10);
   server.listen(process.env.PORT ?? 8000, '127.0.0.1');
   // A terminal tells all processes: when to stop, the primary says.
   for (const signal of ['SIGHUP', 'SIGINT']) process.on(signal, () => {});

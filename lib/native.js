@@ -43,11 +43,16 @@ function find() {
     `rust-cluster was asked to load its native addon for ${process.platform} ${process.arch}, and found none.\n` +
       `Tried, in this order:\n${failures.join('\n')}\n` +
       'To mend it, with a Rust toolchain (https://rustup.rs) on the PATH:\n' +
-      `  cd ${root} && npm run build\n` +
+      `  cd ${quoted(root)} && npm run build\n` +
       'or install the package again where optional dependencies and install scripts are allowed.',
   );
   error.code = 'ERR_RUST_CLUSTER_NO_BINARY';
   throw error;
+}
+
+/** As a shell takes it, where it must be quoted. */
+function quoted(text) {
+  return /^[\w./@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 module.exports = { load, supported, built };

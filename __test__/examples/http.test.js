@@ -5,6 +5,7 @@ const { once } = require('node:events');
 const http = require('node:http');
 const { test } = require('node:test');
 const { get, send } = require('../support/http');
+const way = require('../support/way');
 const { example, whoAnswers, COUNT, IDS } = require('./example');
 
 const HELLO = /^Hello from worker (\d+) \(pid \d+\)\n$/;
@@ -29,14 +30,16 @@ test('http.js: a worker that crashes is replaced', () =>
     assert.ok(ids.includes(COUNT + 1), `${ids}`);
   }));
 
-test('http.js: requests are answered while the primary is busy', () =>
+const skip = way === 'node' && "Node's own primary accepts connections in JavaScript";
+test('http.js: requests are answered while the primary is busy', { skip }, () =>
   example('http.js', { env: { BLOCK: 2 } }, async (program, port) => {
     await get(port, '/block');
     await program.lines(/the primary spins for 2 s/);
     assert.deepEqual(await whoAnswers(port, HELLO), IDS);
     assert.ok(!program.stdout.some(line => line.includes('is back')), 'answered meanwhile');
     await program.lines(/the primary is back$/);
-  }));
+  }),
+);
 
 test('http.js: a browser gets a page, and the spread as it changes', () =>
   example('http.js', {}, async (_program, port) => {

@@ -34,7 +34,21 @@ const BEHAVIOURS = {
   // A worker has one more socket, on which its connections come (closed for its children).
   ownSockets: { rust: 1, node: 0 },
   // Members of process.channel that Node's has not.
-  ownChannelMembers: { rust: ['hasRef', 'start'], node: [] },
+  ownChannelMembers: { rust: ['hasRef'], node: [] },
+  // import { fork, worker } from 'rust-cluster': what only a primary or only a worker has. A SyntaxError in Node.
+  namesOfBoth: {
+    rust: [
+      'SCHED_NONE',
+      'SCHED_RR',
+      'disconnect',
+      'fork',
+      'setupMaster',
+      'setupPrimary',
+      'worker',
+      'workers',
+    ],
+    node: [],
+  },
 };
 
 /**
