@@ -23,8 +23,9 @@ import type nodeCluster = require('node:cluster');
  *   The message tells where it was looked for, why each place failed, and how to mend it.
  * - `ERR_RUST_CLUSTER_TOO_LATE`, thrown by the first `require`: Node's own cluster has forked workers
  *   already.
- * - `ERR_RUST_CLUSTER_BAD_MESSAGE`, with a worker's 'error': what came through its channel cannot be read.
- *   The channel is closed.
+ * - `ERR_RUST_CLUSTER_BAD_MESSAGE`, `ERR_RUST_CLUSTER_BAD_FRAME`, `ERR_RUST_CLUSTER_FRAME_TOO_LARGE`,
+ *   `ERR_RUST_CLUSTER_STRAY_DESCRIPTOR`, `ERR_RUST_CLUSTER_BAD_HANDOFF`, with a worker's 'error' (a warning, if
+ *   nobody listens): what came from it cannot be read. Its channel is closed.
  *
  * and these warnings (`process.on('warning')`):
  *

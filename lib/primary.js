@@ -103,11 +103,6 @@ function install(cluster) {
     const id = ++ids;
     const worker = new Worker({ id, process: createWorkerProcess(id, env) });
     const { process: child } = worker;
-    const remove = () => {
-      listeners.remove(worker);
-      delete cluster.workers[id];
-    };
-
     worker.on('message', function (message, handle) {
       cluster.emit('message', this, message, handle);
     });
@@ -115,7 +110,10 @@ function install(cluster) {
     child.once('exit', (exitCode, signalCode) => {
       acceptor?.removeWorker(id);
       // One that is still connected is looked at by listeners of 'disconnect'.
-      if (!worker.isConnected()) remove();
+      if (!worker.isConnected()) {
+        listeners.remove(worker);
+        delete cluster.workers[id];
+      }
       worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
       worker.state = 'dead';
       debug(`Worker ${child.pid} exited with ${signalCode ?? exitCode}`);
@@ -125,7 +123,7 @@ function install(cluster) {
 
     child.once('disconnect', () => {
       listeners.remove(worker);
-      if (worker.isDead()) remove();
+      if (worker.isDead()) delete cluster.workers[id];
       worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
       worker.state = 'disconnected';
       debug(`Worker ${child.pid} disconnected`);
