@@ -105,16 +105,24 @@ impl Shared {
 
     fn flush_due(&self, state: &mut MutexGuard<'_, State>) {
         let now = Instant::now();
-        let mut due: Vec<_> = state.waiting.extract_if(.., |waiting| waiting.due <= now).collect();
-        MutexGuard::unlocked(state, || {
-            due.retain_mut(|waiting| {
-                let full = waiting.channel.upgrade().is_some_and(|channel| channel.flush_in_time() > 0);
+        // They stay on the list: a process that exits meanwhile looks there for what is left to write.
+        let is_due =
+            |(place, waiting): (usize, &Waiting)| (waiting.due <= now).then(|| (place, Weak::clone(&waiting.channel)));
+        let due: Vec<_> = state.waiting.iter().enumerate().filter_map(is_due).collect();
+        let full: Vec<_> = MutexGuard::unlocked(state, || {
+            let is_full = |channel: &Weak<Channel>| channel.upgrade().is_some_and(|it| it.flush_in_time() > 0);
+            due.iter().map(|(_, channel)| is_full(channel)).collect()
+        });
+        // Others only append, so the places hold; from the last one on, they hold while some are taken out.
+        for ((place, _), full) in due.iter().zip(full).rev() {
+            if full {
+                let waiting = &mut state.waiting[*place];
                 waiting.interval = SELDOM.min(waiting.interval * 2);
                 waiting.due = now + waiting.interval;
-                full
-            });
-        });
-        state.waiting.append(&mut due);
+            } else {
+                state.waiting.swap_remove(*place);
+            }
+        }
     }
 }
 
@@ -138,9 +146,27 @@ mod tests {
             flusher.schedule(&channel);
             poll(&mut [PollFd::new(far.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
             let mut incoming = Incoming::new(LIMIT);
-            assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Some);
+            assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Last);
             assert_eq!(incoming.next_run().unwrap().unwrap().payloads, [[b'0' + round]]);
         }
+    }
+
+    #[test]
+    fn what_the_thread_is_about_to_flush_is_found_at_exit_too() {
+        let (near, _far) = socket::pair(SockType::Stream).unwrap();
+        let channel = Arc::new(Channel::new(near));
+        let flusher = Flusher::start();
+        channel.push(Kind::Json, None, false, |bytes| bytes.push(b'1')).unwrap();
+        flusher.schedule(&channel);
+        // A message is written while the lock of the channel is held: the thread, when due, waits for it.
+        let write = |_: &mut Vec<u8>| {
+            let waiting = || flusher.shared.state.lock().waiting.len();
+            let end = Instant::now() + 20 * SOON;
+            while Instant::now() < end {
+                assert_eq!(waiting(), 1, "flush_all would not find it");
+            }
+        };
+        channel.push(Kind::Json, None, false, write).unwrap();
     }
 
     #[test]
