@@ -26,15 +26,16 @@ use parking_lot::Mutex;
 use crate::error::{Error, Result};
 use crate::frame::{Header, Kind, HEADER};
 use crate::socket;
+use crate::spare::Spare;
 
 /// Bytes in the queue from which on [`Channel::push`] writes although the loop has not turned.
 pub const FLUSH_AT: usize = 64 * 1024;
 
-/// Bytes that one read asks for.
+/// Bytes that one read asks for at least.
 const READ: usize = 64 * 1024;
 
-/// The capacity that an empty queue keeps; a larger one, left by a large message, is given back.
-const KEEP: usize = 256 * 1024;
+static OUTGOING: Spare = Spare::new();
+static INCOMING: Spare = Spare::new();
 
 /// One end of a channel: its socket and what waits to be written. Shared with the flusher.
 #[derive(Debug)]
@@ -148,6 +149,9 @@ impl Outgoing {
     }
 
     fn push(&mut self, kind: Kind, descriptor: Option<OwnedFd>, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.bytes.is_empty() {
+            self.bytes = OUTGOING.take();
+        }
         let header = self.bytes.len();
         let position = self.written + self.queued() as u64;
         self.bytes.extend_from_slice(&[0; HEADER]);
@@ -202,7 +206,7 @@ impl Outgoing {
 
     fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.shrink_to(KEEP);
+        OUTGOING.give(std::mem::take(&mut self.bytes));
         self.start = 0;
         self.descriptors.clear();
     }
@@ -211,7 +215,7 @@ impl Outgoing {
 /// Frames that have arrived, or are arriving.
 #[derive(Debug)]
 pub struct Incoming {
-    /// Room to read into; `start..end` of it holds what has arrived and was not taken.
+    /// Room to read into; `start..end` of it holds what has arrived and was not taken. None while nothing has.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -225,6 +229,8 @@ pub struct Incoming {
 pub enum Read {
     /// Bytes arrived; there may be more.
     Some,
+    /// Bytes arrived, and they were all.
+    Last,
     /// Nothing is there now.
     Nothing,
     /// The peer has closed its end.
@@ -260,12 +266,16 @@ impl Incoming {
         }
         self.make_room();
         let mut descriptors = Vec::new();
-        let Some(received) = socket::receive(socket, &mut self.buffer[self.end..], &mut descriptors)? else {
+        let room = &mut self.buffer[self.end..];
+        let wanted = room.len();
+        let Some(received) = socket::receive(socket, room, &mut descriptors)? else {
             return Ok(Read::Nothing);
         };
         if received.bytes == 0 {
             return Ok(Read::End);
         }
+        // A read ends at a descriptor, too.
+        let last = received.bytes < wanted && descriptors.is_empty();
         self.end += received.bytes;
         self.descriptors.extend(descriptors);
         // A frame takes at least a header, and carries one descriptor at most.
@@ -273,7 +283,7 @@ impl Incoming {
         if self.descriptors.len() > announced {
             return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced });
         }
-        Ok(Read::Some)
+        Ok(if last { Read::Last } else { Read::Some })
     }
 
     /// Takes out the next run; `None` when no complete frame is left.
@@ -305,6 +315,10 @@ impl Incoming {
         if self.start == self.end && !self.descriptors.is_empty() {
             return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced: 0 });
         }
+        if run.is_none() && self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            INCOMING.give(std::mem::take(&mut self.buffer));
+        }
         Ok(run.map(|(kind, frames)| Run {
             kind,
             payloads: frames.into_iter().map(|frame| &self.buffer[frame]).collect(),
@@ -313,20 +327,17 @@ impl Incoming {
     }
 
     /// Makes room for at least one read behind `end`. Memory follows what has arrived, not what a header
-    /// claims: the room at most doubles.
+    /// claims: it is at most twice that.
     fn make_room(&mut self) {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-            if self.buffer.len() > KEEP {
-                self.buffer = Vec::new();
-            }
-        } else if self.start > 0 && self.buffer.len() - self.end < READ {
+        if self.buffer.is_empty() {
+            self.buffer = INCOMING.take();
+        }
+        if self.start > 0 && self.buffer.len() - self.end < READ {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        let needed = self.end + READ;
-        if self.buffer.len() < needed {
-            self.buffer.resize(needed.max(self.end * 2), 0);
+        if self.buffer.len() - self.end < READ {
+            self.buffer.resize(2 * self.end.max(READ), 0);
         }
     }
 }
@@ -365,7 +376,7 @@ mod tests {
     /// Reads until nothing is there and takes all runs: (payloads, mark of the descriptor).
     fn drain(incoming: &mut Incoming, socket: BorrowedFd<'_>) -> Vec<(Vec<String>, Option<u8>)> {
         let mut runs = Vec::new();
-        while incoming.read(socket).unwrap() == Read::Some {
+        while matches!(incoming.read(socket).unwrap(), Read::Some | Read::Last) {
             while let Some(run) = incoming.next_run().unwrap() {
                 let payloads = run.payloads.iter().map(|p| String::from_utf8(p.to_vec()).unwrap()).collect();
                 runs.push((payloads, run.descriptor.map(mark)));
@@ -456,7 +467,7 @@ mod tests {
         let frame = Header { length: 0, kind: Kind::Json, descriptor: false }.encode();
         socket::send(near.as_fd(), &frame, Some(marked(1).as_fd())).unwrap();
         let mut incoming = Incoming::new(LIMIT);
-        assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Some);
+        assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Some, "a descriptor ends a read");
         assert_eq!(incoming.next_run().unwrap_err(), Error::StrayDescriptor { received: 1, announced: 0 });
     }
 
@@ -477,7 +488,18 @@ mod tests {
         incoming.read(far.as_fd()).unwrap();
         assert!(incoming.next_run().unwrap().is_none());
         incoming.make_room();
-        assert!(incoming.buffer.len() <= 2 * READ + HEADER);
+        assert!(incoming.buffer.len() <= 2 * READ);
+    }
+
+    #[test]
+    fn an_idle_channel_holds_no_buffer() {
+        let (channel, far) = ends();
+        let mut incoming = Incoming::new(LIMIT);
+        push(&channel, b"1", None, true);
+        assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Last, "there is no more to read");
+        assert!(incoming.next_run().unwrap().is_some());
+        assert!(incoming.next_run().unwrap().is_none());
+        assert_eq!((incoming.buffer.capacity(), channel.outgoing.lock().bytes.capacity()), (0, 0));
     }
 
     #[test]

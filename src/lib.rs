@@ -19,3 +19,4 @@ pub mod listen;
 pub mod node;
 pub mod policy;
 pub mod socket;
+pub mod spare;

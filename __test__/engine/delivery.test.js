@@ -26,3 +26,13 @@ for (const serialization of ['json', 'advanced']) {
     }
   }
 }
+
+for (const serialization of ['json', 'advanced']) {
+  test(`messages of all sizes, mixed, ${serialization}`, async () => {
+    const env = { SERIALIZATION: serialization };
+    await run('engine/programs/large-messages.js', { env, exits: [0] }, async program => {
+      await program.lines(/^all came back$/);
+      await program.events('exit');
+    });
+  });
+}

@@ -46,6 +46,11 @@ const DIFFERENT = {
   cycle,
   'one object twice': [twice, twice],
   toJSON: { toJSON: 1 },
+  'a getter of toJSON': {
+    get toJSON() {
+      return 1;
+    },
+  },
   'a class': new (class A {
     a = 1;
   })(),
@@ -65,6 +70,24 @@ for (const [name, message] of Object.entries(DIFFERENT)) {
     assert.deepEqual(deserialize(serialize(message)), v8.deserialize(v8.serialize(message)));
   });
 }
+
+test('a proxy is not taken for JSON', () => {
+  assert.equal(isJson(new Proxy({ a: 1 }, {})), false);
+  assert.equal(isJson({ inside: new Proxy([1], {}) }), false);
+});
+
+test('a copy has no part in the bytes it was read from', () => {
+  const views = [
+    Buffer.from('abc'),
+    new Float64Array([1, 2]),
+    new DataView(new ArrayBuffer(3)),
+    Buffer.alloc(0),
+  ];
+  const bytes = serialize({ views });
+  const copy = deserialize(bytes);
+  bytes.fill(0xff);
+  assert.deepEqual(copy, { views });
+});
 
 test('random messages: whatever is taken for JSON is equal in both copies', () => {
   let seed = 42;

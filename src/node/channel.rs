@@ -12,11 +12,12 @@ use std::sync::{Arc, LazyLock};
 use napi::bindgen_prelude::*;
 use napi::{sys, JsString, JsValue};
 use napi_derive::napi;
+use nix::errno::Errno;
 
 use super::callback::Callback;
 use super::uv::{Poll, Prepare, READABLE, WRITABLE};
 use super::{own, Result};
-use crate::channel::{Channel as Core, Incoming, Pushed, Read};
+use crate::channel::{Channel as Core, Incoming, Pushed, Read, Run};
 use crate::error::Error;
 use crate::flusher::Flusher;
 use crate::frame::{Kind, LIMIT};
@@ -104,16 +105,17 @@ struct Turn {
     sent: Rc<Cell<bool>>,
 }
 
-/// What [`Channel::read`] took out.
+/// What [`Channel::read`] took out, unless it is one message of JSON text.
 #[napi(object)]
 pub struct Messages {
-    /// The kind of the messages (1 JSON, 2 advanced, 3 control), 0: nothing more for now, -1: the end,
-    /// -2: no descriptor is left, call `resume` later.
+    /// The kind of the messages: 1 JSON, 2 advanced, 3 control.
     pub kind: i32,
     /// JSON and control: the messages as the text of one JSON array.
     pub json: Option<String>,
-    /// Advanced: the messages, one after the other.
-    pub buffers: Option<Vec<Buffer>>,
+    /// Advanced: the lengths of the messages, which lie one after the other in the scratch buffer.
+    pub lengths: Option<Vec<u32>>,
+    /// The scratch buffer, if the one that was given is too small.
+    pub scratch: Option<Buffer>,
     /// The descriptor that came with the message, -1 if none did.
     pub fd: i32,
 }
@@ -216,14 +218,20 @@ impl Channel {
         self.core.as_ref().map_or(0.0, |core| core.end() as f64)
     }
 
-    /// Takes out the next messages that have arrived. Throws when the other process does not speak our
-    /// protocol: nothing more can be read then.
-    #[napi]
-    pub fn read(&self) -> Result<Messages> {
+    /// Takes out the next messages that have arrived: one alone, without a descriptor, as its JSON text, else as
+    /// `Messages`. A number says that there are none: 0 for now, -1: the end, -2: no descriptor is left, call
+    /// `resume` later. `scratch`: a buffer for messages that V8 has written, or undefined.
+    ///
+    /// Throws when the other process does not speak our protocol: nothing more can be read then.
+    #[napi(ts_return_type = "string | Messages | number")]
+    pub fn read(&self, env: Env, scratch: Unknown<'_>) -> Result<Either3<Unknown<'_>, Messages, i32>> {
         let mut incoming = self.incoming.borrow_mut();
         loop {
             if let Some(run) = incoming.next_run()? {
-                return Ok(messages(run));
+                return Ok(match (&run.payloads[..], run.kind, &run.descriptor) {
+                    (&[text], Kind::Json, None) => Either3::A(string(env, text)?),
+                    _ => Either3::B(messages(run, scratch)),
+                });
             }
             let found = match (&self.core, self.reads.get()) {
                 _ if self.ended.get() => END,
@@ -233,6 +241,13 @@ impl Channel {
                     self.reads.set(left - 1);
                     match incoming.read(core.socket())? {
                         Read::Some => continue,
+                        Read::Last => {
+                            // The loop says when there is more.
+                            if left < READS + 1 {
+                                self.reads.set(0);
+                            }
+                            continue;
+                        }
                         Read::Nothing => NOTHING,
                         Read::End => {
                             self.ended.set(true);
@@ -246,7 +261,7 @@ impl Channel {
                     }
                 }
             };
-            return Ok(Messages { kind: found, json: None, buffers: None, fd: -1 });
+            return Ok(Either3::C(found));
         }
     }
 
@@ -307,7 +322,7 @@ impl Channel {
 impl Channel {
     fn push(&self, kind: Kind, fd: i32, write: impl FnOnce(&mut Vec<u8>)) -> Result<u32> {
         let (Some(core), Some(turn)) = (&self.core, &self.turn) else {
-            return Err(Error::os("sendmsg", nix::errno::Errno::EPIPE).into());
+            return Err(Error::os("sendmsg", Errno::EPIPE).into());
         };
         let descriptor = match fd {
             ..0 => None,
@@ -344,13 +359,15 @@ fn count(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-fn messages(run: crate::channel::Run<'_>) -> Messages {
-    let fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
+fn messages(run: Run<'_>, scratch: Unknown<'_>) -> Messages {
     let kind = run.kind as i32;
     if run.kind == Kind::Advanced {
-        let buffers = run.payloads.iter().map(|payload| Buffer::from(payload.to_vec())).collect();
-        return Messages { kind, json: None, buffers: Some(buffers), fd };
+        let lengths = run.payloads.iter().map(|payload| count(payload.len())).collect();
+        let scratch = gather(&run.payloads, scratch);
+        let fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
+        return Messages { kind, json: None, lengths: Some(lengths), scratch, fd };
     }
+    let fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
     let length = run.payloads.iter().map(|payload| payload.len() + 1).sum::<usize>() + 1;
     let mut json = Vec::with_capacity(length);
     for (index, payload) in run.payloads.iter().enumerate() {
@@ -360,31 +377,72 @@ fn messages(run: crate::channel::Run<'_>) -> Messages {
     json.push(b']');
     // A peer may send any bytes; what is no UTF-8 will be no JSON either, or a wrong letter in a string.
     let json = String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    Messages { kind, json: Some(json), buffers: None, fd }
+    Messages { kind, json: Some(json), lengths: None, scratch: None, fd }
+}
+
+/// Copies payloads into a buffer of JavaScript's, or into a new one if they do not fit.
+fn gather(payloads: &[&[u8]], scratch: Unknown<'_>) -> Option<Buffer> {
+    /// Bytes of a buffer at least.
+    const LEAST: usize = 64 * 1024;
+    let length: usize = payloads.iter().map(|payload| payload.len()).sum();
+    let fill = |mut room: &mut [u8]| {
+        for payload in payloads {
+            let (here, rest) = room.split_at_mut(payload.len());
+            here.copy_from_slice(payload);
+            room = rest;
+        }
+    };
+    // SAFETY: called by JavaScript with a value of its own; what is no buffer is an error.
+    match unsafe { BufferSlice::from_napi_value(scratch.value().env, scratch.raw()) } {
+        Ok(mut scratch) if scratch.len() >= length => {
+            fill(&mut scratch);
+            None
+        }
+        _ => {
+            let mut made = vec![0; length.max(LEAST)];
+            fill(&mut made);
+            Some(made.into())
+        }
+    }
+}
+
+/// JavaScript's string of UTF-8 text. Plain ASCII, as most messages are, needs no decoding; what is not UTF-8 will
+/// be no JSON either, or a wrong letter in a string.
+fn string<'a>(env: Env, text: &[u8]) -> Result<Unknown<'a>> {
+    let create = if text.is_ascii() { sys::napi_create_string_latin1 } else { sys::napi_create_string_utf8 };
+    let mut value = std::ptr::null_mut();
+    // SAFETY: called by JavaScript, in its handle scope; `text` is valid for its length.
+    let status = unsafe { create(env.raw(), text.as_ptr().cast(), text.len() as isize, &mut value) };
+    if status != sys::Status::napi_ok {
+        return Err(Error::os("napi_create_string", Errno::ENOMEM).into());
+    }
+    // SAFETY: the string made above.
+    Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), value) })
 }
 
 /// Appends a JavaScript string as UTF-8, without a copy in between.
 fn append_utf8(env: sys::napi_env, value: sys::napi_value, bytes: &mut Vec<u8>) {
-    /// What is tried before the length is asked for, which costs a walk over the string.
-    const SHORT: usize = 1024;
-    let start = bytes.len();
-    let mut room = SHORT;
-    loop {
-        bytes.resize(start + room, 0);
-        let mut written = 0;
-        // SAFETY: a string, and `room` bytes of ours to write it to (the last is a NUL).
-        unsafe {
-            let target = bytes.as_mut_ptr().add(start).cast();
-            sys::napi_get_value_string_utf8(env, value, target, room, &mut written);
-        }
-        // A character has four bytes at most: with so much room left, nothing was cut.
-        if written + 4 < room {
-            bytes.truncate(start + written);
-            return;
-        }
-        let mut length = 0;
-        // SAFETY: asks for the length only.
+    /// UTF-16 units up to which room for the longest text is made; for more, the length in UTF-8 is asked for,
+    /// which costs a walk over the string.
+    const SHORT: usize = 4096;
+    /// A unit takes at most so many bytes of UTF-8.
+    const UNIT: usize = 3;
+    let mut length = 0;
+    // SAFETY: asks for the length of a string, in units.
+    unsafe { sys::napi_get_value_string_utf16(env, value, std::ptr::null_mut(), 0, &mut length) };
+    if length <= SHORT {
+        length *= UNIT;
+    } else {
+        // SAFETY: asks for its length in bytes.
         unsafe { sys::napi_get_value_string_utf8(env, value, std::ptr::null_mut(), 0, &mut length) };
-        room = length + 5;
+    }
+    // The last is a NUL, which is not counted.
+    bytes.reserve(length + 1);
+    let room = bytes.spare_capacity_mut();
+    let mut written = 0;
+    // SAFETY: a string, and room of ours to write it to; `written` bytes of it are initialised then.
+    unsafe {
+        sys::napi_get_value_string_utf8(env, value, room.as_mut_ptr().cast(), room.len(), &mut written);
+        bytes.set_len(bytes.len() + written);
     }
 }
