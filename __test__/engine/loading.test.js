@@ -38,6 +38,25 @@ test('without a binary, require() says what was tried and what to do', t => {
   assert.ok(stdout.includes(`cd ${folder} && npm run build`), stdout);
 });
 
+test("of the platform packages it looks for that of this Node's C library", t => {
+  const folder = withoutBinary(t);
+  const tried = (...program) => {
+    const [, ...lines] = node(
+      '-e',
+      `${program}; try { require(${JSON.stringify(folder)}) } catch (error) { console.log(error.message) }`,
+    ).stdout.split('\n');
+    return lines.filter(line => line.startsWith('  rust-cluster-')).map(line => line.trim());
+  };
+  const { glibcVersionRuntime } = process.report.getReport().header;
+  const own = glibcVersionRuntime ? 'gnu' : 'musl';
+  assert.deepEqual(tried(), [`rust-cluster-linux-${process.arch}-${own}`]);
+  // As the file of a Node that was built for musl.
+  const musl = path.join(folder, 'node');
+  fs.writeFileSync(musl, '\x7fELF\0/lib/ld-musl-x86_64.so.1\0');
+  const program = `process.execPath = ${JSON.stringify(musl)}`;
+  assert.deepEqual(tried(program), [`rust-cluster-linux-${process.arch}-musl`]);
+});
+
 test("on another platform it is Node's own cluster, with one warning", () => {
   const program = `
     Object.defineProperty(process, 'platform', { value: 'sunos' });
