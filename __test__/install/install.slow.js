@@ -15,7 +15,10 @@ const { run } = require('../support/program');
 
 const ROOT = path.join(__dirname, '..', '..');
 const MANIFEST = require('../../package.json');
-const PLATFORM_PACKAGE = `rust-cluster-linux-${process.arch}-gnu`;
+/** The C library of this machine, as the names of the platform packages have it. */
+const LIBC = process.report.getReport().header.glibcVersionRuntime ? 'gnu' : 'musl';
+const PLATFORM = `linux-${process.arch}-${LIBC}`;
+const PLATFORM_PACKAGE = `rust-cluster-${PLATFORM}`;
 const ADDON = 'rust-cluster.node';
 
 /** Package managers that the registry has, and how they add a package where its install script may run. */
@@ -40,11 +43,13 @@ const MANAGERS = {
 
 /** What the package consists of, besides all that git knows of lib/ and src/. */
 const FILES = [
+  '.cargo/config.toml',
   'Cargo.lock',
   'Cargo.toml',
   'LICENSE',
   'README.md',
   'build.rs',
+  'index.d.mts',
   'index.d.ts',
   'index.js',
   'index.mjs',
@@ -150,6 +155,11 @@ function built(folder) {
   return path.join(fs.realpathSync(path.join(folder, 'node_modules', 'rust-cluster')), ADDON);
 }
 
+/** The files and folders at the top of a package. */
+function roots(files) {
+  return [...new Set(files.map(file => file.path.split('/')[0]))].sort();
+}
+
 /** Makes cargo build the package anew: what it has built of it in another folder is the same to it. */
 function forget() {
   const fingerprints = path.join(TARGET, 'release', '.fingerprint');
@@ -175,7 +185,7 @@ async function assertExplained(folder, nodeArgs = []) {
   const { output } = await succeed('node', [...nodeArgs, 'explain.js'], { cwd: folder });
   const lines = output.split('\n');
   assert.match(lines[0], /^ERR_RUST_CLUSTER_NO_BINARY /);
-  for (const place of [ADDON, PLATFORM_PACKAGE, PLATFORM_PACKAGE.replace('gnu', 'musl')]) {
+  for (const place of [ADDON, PLATFORM_PACKAGE]) {
     const line = lines.findIndex(text => /^ {2}\S/.test(text) && text.endsWith(place));
     assert.ok(line > 0, `${place} in\n${output}`);
     assert.match(lines[line + 1], /^ {4}\S/, `why ${place} failed, in\n${output}`);
@@ -198,19 +208,22 @@ test('the tarball has what it should have, and nothing else', async () => {
   assert.equal(packed.version, MANIFEST.version);
 });
 
-test('a prebuilt platform package: it is loaded, and nothing is built', async () => {
-  const prebuilt = fs.mkdtempSync(path.join(BASE, 'prebuilt-'));
-  const { version } = MANIFEST;
-  const manifest = { name: PLATFORM_PACKAGE, version, main: ADDON, os: ['linux'], cpu: [process.arch] };
-  fs.writeFileSync(path.join(prebuilt, 'package.json'), JSON.stringify(manifest));
-  fs.copyFileSync(path.join(ROOT, ADDON), path.join(prebuilt, ADDON));
-  await succeed('npm', ['pack', '--pack-destination', BASE], { cwd: prebuilt });
+test('a release: the prebuilt platform package is loaded, and nothing is built', async () => {
+  const release = path.join(BASE, 'release');
+  await succeed('npm', ['run', 'rehearse', '--', release], { cwd: ROOT, ...rustacean() });
+  const tarballs = [PLATFORM_PACKAGE, 'rust-cluster'].map(name =>
+    path.join(release, `${name}-${MANIFEST.version}.tgz`),
+  );
 
   const folder = project();
-  const platformTarball = path.join(BASE, `${PLATFORM_PACKAGE}-${version}.tgz`);
-  await succeed('npm', ['install', platformTarball, tarball], { cwd: folder });
-  assert.ok(!fs.existsSync(built(folder)));
-  assert.equal(await serve(folder), path.join(folder, 'node_modules', PLATFORM_PACKAGE, ADDON));
+  await succeed('npm', ['install', ...tarballs], { cwd: folder });
+  const installed = path.join(folder, 'node_modules');
+  const { optionalDependencies } = JSON.parse(
+    fs.readFileSync(path.join(installed, 'rust-cluster', 'package.json'), 'utf8'),
+  );
+  assert.deepEqual(optionalDependencies, { [PLATFORM_PACKAGE]: MANIFEST.version });
+  assert.deepEqual(fs.readdirSync(path.dirname(built(folder))).sort(), roots(packed.files));
+  assert.equal(await serve(folder), path.join(installed, PLATFORM_PACKAGE, `rust-cluster.${PLATFORM}.node`));
 });
 
 test('no prebuilt package, with Rust: the install script builds the addon and leaves no more', async () => {
