@@ -165,13 +165,13 @@ declare namespace cluster {
 
   /** What `new cluster.Worker()` takes. Programs have no need of it: `fork()` makes the workers. */
   interface WorkerOptions {
-    /** @default 0 */
+    /** Its number. @default 0 */
     id?: number | undefined;
 
     /** The process whose 'message' and 'error' the worker has too. */
     process?: childProcess.ChildProcess | undefined;
 
-    /** @default 'none' */
+    /** What it went through last. @default 'none' */
     state?: string | undefined;
   }
 

@@ -11,7 +11,10 @@ const { test } = require('node:test');
 const cluster = require('rust-cluster');
 
 const ROOT = path.join(__dirname, '..', '..');
-const TSC = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
+/** The compilers, of which the native one is the fast one. */
+const [TSC_6, TSC] = ['typescript', 'typescript-7'].map(name =>
+  path.join(path.dirname(require.resolve(`${name}/package.json`)), 'bin', 'tsc'),
+);
 const PROGRAMS = path.join(__dirname, 'programs');
 const OPTIONS = [
   '--noEmit',
@@ -24,16 +27,20 @@ const OPTIONS = [
   'false',
 ];
 
+/** Compiles programs with the native compiler: see {@link compileWith}. */
+const compile = (cwd, ...files) => compileWith(TSC, cwd, ...files);
+
 /**
  * Compiles programs.
  *
+ * @param {string} tsc
  * @param {string} cwd
  * @param {...string} files
  * @returns {Promise<string[]>} the errors: `FILE(LINE): CODE`, or a line as it is if it has no such place
  */
-function compile(cwd, ...files) {
+function compileWith(tsc, cwd, ...files) {
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [TSC, ...OPTIONS, ...files], { cwd }, (error, stdout, stderr) => {
+    execFile(process.execPath, [tsc, ...OPTIONS, ...files], { cwd }, (error, stdout, stderr) => {
       if (error && typeof error.code !== 'number') reject(error);
       const lines = (stdout + stderr).split('\n').filter(line => /^\S/.test(line));
       resolve(lines.map(line => line.replace(/^(.*)\((\d+),\d+\): error (TS\d+): .*$/, '$1($2): $3')));
@@ -52,6 +59,7 @@ function installation(context) {
     'index.js',
     'index.mjs',
     'index.d.ts',
+    'index.d.mts',
     'register.js',
     'register.d.ts',
   ]) {
@@ -62,6 +70,7 @@ function installation(context) {
 
 test("Node's types and ours are assignable to each other", async () => {
   assert.deepEqual(await compile(PROGRAMS, 'equivalence.ts'), []);
+  assert.deepEqual(await compileWith(TSC_6, PROGRAMS, 'equivalence.ts'), []);
 });
 
 test('programs compile, as CommonJS and ES modules', async () => {
