@@ -69,8 +69,8 @@ function installation(context) {
 }
 
 test("Node's types and ours are assignable to each other", async () => {
-  assert.deepEqual(await compile(PROGRAMS, 'equivalence.ts'), []);
-  assert.deepEqual(await compileWith(TSC_6, PROGRAMS, 'equivalence.ts'), []);
+  assert.deepEqual(await compile(PROGRAMS, 'equivalence.ts', 'equivalence.mts'), []);
+  assert.deepEqual(await compileWith(TSC_6, PROGRAMS, 'equivalence.ts', 'equivalence.mts'), []);
 });
 
 test('programs compile, as CommonJS and ES modules', async () => {
