@@ -208,22 +208,23 @@ test('the tarball has what it should have, and nothing else', async () => {
   assert.equal(packed.version, MANIFEST.version);
 });
 
-test('a release: the prebuilt platform package is loaded, and nothing is built', async () => {
+test('a release: the prebuilt platform package is loaded, nothing is built, and no script is needed', async () => {
   const release = path.join(BASE, 'release');
   await succeed('npm', ['run', 'rehearse', '--', release], { cwd: ROOT, ...rustacean() });
   const tarballs = [PLATFORM_PACKAGE, 'rust-cluster'].map(name =>
     path.join(release, `${name}-${MANIFEST.version}.tgz`),
   );
-
-  const folder = project();
-  await succeed('npm', ['install', ...tarballs], { cwd: folder });
-  const installed = path.join(folder, 'node_modules');
-  const { optionalDependencies } = JSON.parse(
-    fs.readFileSync(path.join(installed, 'rust-cluster', 'package.json'), 'utf8'),
-  );
-  assert.deepEqual(optionalDependencies, { [PLATFORM_PACKAGE]: MANIFEST.version });
-  assert.deepEqual(fs.readdirSync(path.dirname(built(folder))).sort(), roots(packed.files));
-  assert.equal(await serve(folder), path.join(installed, PLATFORM_PACKAGE, `rust-cluster.${PLATFORM}.node`));
+  for (const flags of [[], ['--ignore-scripts']]) {
+    const folder = project();
+    await succeed('npm', ['install', ...flags, ...tarballs], { cwd: folder });
+    const installed = path.join(folder, 'node_modules');
+    const manifest = fs.readFileSync(path.join(installed, 'rust-cluster', 'package.json'), 'utf8');
+    const { optionalDependencies } = JSON.parse(manifest);
+    assert.deepEqual(optionalDependencies, { [PLATFORM_PACKAGE]: MANIFEST.version });
+    assert.deepEqual(fs.readdirSync(path.dirname(built(folder))).sort(), roots(packed.files));
+    const addon = path.join(installed, PLATFORM_PACKAGE, `rust-cluster.${PLATFORM}.node`);
+    assert.equal(await serve(folder), addon);
+  }
 });
 
 test('no prebuilt package, with Rust: the install script builds the addon and leaves no more', async () => {
