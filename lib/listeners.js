@@ -180,7 +180,10 @@ class Listeners {
 
 /** The n-th listen(0) of every worker gets the same port; any other address is one, whoever asks. */
 function keyOf({ address, port, addressType, fd, index }) {
-  return `${address}:${port}:${addressType}:${fd}${port === 0 ? `:${index}` : ''}`;
+  const parts = [address, port, addressType, fd];
+  if (port === 0) parts.push(index);
+  // A broken worker may say { "toString": 1 }, of which no text can be made.
+  return parts.map(part => (part !== null && typeof part === 'object' ? '?' : `${part}`)).join(':');
 }
 
 /** What a worker asks for, as the addon takes it. The message is the worker's: nothing in it is sure. */

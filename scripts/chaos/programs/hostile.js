@@ -91,6 +91,7 @@ const strange = [
   { act: 'constructor' },
   { act: '__proto__' },
   { act: 'queryServer' },
+  { act: 'queryServer', seq: 5, address: { toString: 1 }, port: { toString: 1 }, addressType: 4, index: 0 },
   { act: 'queryServer', seq: {}, address: {}, port: -1, addressType: 4, fd: 2 ** 40, index: 'x' },
   { act: 'queryServer', seq: 1, address: 'x'.repeat(5000), port: -1, addressType: -1, index: 0 },
   { act: 'queryServer', seq: 2, address: '\0', port: 1e9, addressType: 99, flags: -1, index: {} },
