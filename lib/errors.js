@@ -1,6 +1,7 @@
 'use strict';
 
-// Errors with Node's codes, classes and words: programs compare them.
+// All errors and warnings of the package: Node's, with Node's codes, classes and words, since programs compare
+// them, and our own (ERR_RUST_CLUSTER_…), each with an entry in docs/errors.md.
 
 const { inspect } = require('node:util');
 
@@ -18,6 +19,11 @@ function nodeError(Base, code, message) {
   delete error.name;
   error.code = code;
   return error;
+}
+
+/** For `process.emitWarning`. */
+function warning(code, message) {
+  return Object.assign(new Error(message), { name: 'Warning', code });
 }
 
 /** How Node's messages name what they received. */
@@ -58,14 +64,24 @@ module.exports = {
     ),
   badSchedulingPolicy: value =>
     nodeError(Error, 'ERR_INTERNAL_ASSERTION', `Bad cluster.schedulingPolicy: ${inspect(value)}`),
+  /** A failed system call, as Node reports it: `write EPIPE`. */
+  system(syscall, code) {
+    const { constants } = require('node:os');
+    return Object.assign(new Error(`${syscall} ${code}`), { errno: -constants.errno[code], code, syscall });
+  },
+
+  /** What makes a message of the other process unreadable; see `brokenWorker` for what a user gets. */
   badMessage: cause =>
-    Object.assign(
-      nodeError(
-        Error,
-        'ERR_RUST_CLUSTER_BAD_MESSAGE',
-        `A message of the other process cannot be read (${cause.message}): its channel was closed`,
-      ),
-      { cause },
+    Object.assign(new Error(`a message that cannot be read arrived (${cause.message})`), {
+      code: 'ERR_RUST_CLUSTER_BAD_MESSAGE',
+    }),
+  brokenWorker: ({ id, process: { pid } }, { code, message }) =>
+    nodeError(
+      Error,
+      code,
+      `Worker ${id} (pid ${pid}) sent the primary what no worker sends: ${message}. ` +
+        'Its channel was closed, and it gets no more connections; the other workers go on. ' +
+        'Look in that worker for code that writes to, or closes, descriptors that it did not open.',
     ),
   tooLate: () =>
     nodeError(
@@ -73,5 +89,17 @@ module.exports = {
       'ERR_RUST_CLUSTER_TOO_LATE',
       "rust-cluster was loaded after Node's own cluster had forked workers, which it cannot take over. " +
         "Load it first: node -r rust-cluster/register, or require('rust-cluster') before the first fork().",
+    ),
+  unsupported: platform =>
+    warning(
+      'ERR_RUST_CLUSTER_UNSUPPORTED',
+      `rust-cluster was loaded on ${platform}, for which it has no native engine yet: Node's own cluster serves in ` +
+        'its place. Nothing needs to be done; on Linux it would be rust-cluster.',
+    ),
+  starved: reason =>
+    warning(
+      'ERR_RUST_CLUSTER_STARVED',
+      `No descriptor is left to accept connections with (${reason}). They wait, and are served when one is free: ` +
+        'raise the limit (ulimit -n), or find what keeps descriptors open.',
     ),
 };

@@ -8,6 +8,7 @@
 // receiver is waited for.
 
 const net = require('node:net');
+const { getSystemErrorName } = require('node:util');
 
 const errors = require('./errors');
 const native = require('./native').load();
@@ -70,7 +71,7 @@ function open(kind, fd) {
   const errno = handle.open(fd);
   if (errno) {
     native.close(fd);
-    throw Object.assign(new Error(`open: descriptor ${fd} is no ${kind} handle`), { errno });
+    throw errors.system('open', getSystemErrorName(errno));
   }
   return handle;
 }

@@ -44,10 +44,7 @@ let warned = false;
 function warnOnce() {
   if (warned) return;
   warned = true;
-  process.emitWarning(
-    `rust-cluster has no native engine for ${process.platform} yet: Node's own cluster serves in its place.`,
-    { code: 'ERR_RUST_CLUSTER_UNSUPPORTED' },
-  );
+  process.emitWarning(errors.unsupported(process.platform));
 }
 
 /** Node decides by this variable, when cluster is first loaded, which members the object has. */

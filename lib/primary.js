@@ -81,15 +81,15 @@ function install(cluster) {
     for (let event = acceptor.nextEvent(); event; event = acceptor.nextEvent()) {
       const { kind, worker: id, code, message } = event;
       const worker = cluster.workers[id];
-      if (kind === 'broken' && worker) broken(worker, Object.assign(new Error(message), { code }));
-      else if (kind === 'starved')
-        process.emitWarning(noDescriptor(message), { code: 'ERR_RUST_CLUSTER_STARVED' });
+      if (kind === 'broken' && worker) broken(worker, { code, message });
+      else if (kind === 'starved') process.emitWarning(errors.starved(message));
       else if (worker) debug(`Worker ${worker.process.pid} ${kind}`);
     }
   }
 
   /** A worker that does not speak our protocol is heard no more. */
-  function broken(worker, error) {
+  function broken(worker, reason) {
+    const error = errors.brokenWorker(worker, reason);
     listeners.remove(worker);
     if (worker.process.connected) worker.process.disconnect();
     // Where nobody listens the others go on all the same. (One listener is Worker's own.)
@@ -137,7 +137,7 @@ function install(cluster) {
         if (Object.hasOwn(acts, message.act)) acts[message.act](worker, message);
       });
       requests.set(worker, conversation);
-      channelOf(child).onbroken = error => broken(worker, error);
+      channelOf(child).onbroken = reason => broken(worker, reason);
     }
     process.nextTick(() => cluster.emit('fork', worker));
     cluster.workers[id] = worker;
@@ -218,10 +218,6 @@ function install(cluster) {
     this.process.kill(signal || 'SIGTERM');
   };
 }
-
-const noDescriptor = message =>
-  `No descriptor is left to accept connections with (${message}). They wait, and are served when one is free: ` +
-  'raise the limit (ulimit -n), or find what keeps descriptors open.';
 
 /** What is no array is refused later, by fork(). */
 const hasArg = (execArgv, start) => Array.prototype.some.call(execArgv, arg => arg.startsWith(start));

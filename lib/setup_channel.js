@@ -86,7 +86,8 @@ function setupChannel(target, fd, serialization) {
     } catch (error) {
       if (!isKernelError(error)) throw error;
       // An older signature: _send(message, handle, swallowErrors).
-      if (options !== true && !options?.swallowErrors) fail(this, kernelError(error), callback);
+      if (options !== true && !options?.swallowErrors)
+        fail(this, errors.system('write', error.code), callback);
       return false;
     } finally {
       sending?.sent();
@@ -124,12 +125,6 @@ function fail(target, error, callback) {
 /** Whether an error came from a system call, and not from a message that cannot be serialised. */
 function isKernelError({ code }) {
   return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code);
-}
-
-/** The error as Node reports a failed write: `write EPIPE`. */
-function kernelError({ code }) {
-  const { constants } = require('node:os');
-  return Object.assign(new Error(`write ${code}`), { errno: -constants.errno[code], code, syscall: 'write' });
 }
 
 /** @returns {Channel | undefined} */

@@ -1,0 +1,156 @@
+'use strict';
+
+// docs/errors.md lists every error of our own, with its text, and the source has no others.
+
+const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { test } = require('node:test');
+const way = require('../support/way');
+
+const ROOT = path.join(__dirname, '..', '..');
+const OWN = /ERR_RUST_CLUSTER_[A-Z_]+/g;
+
+const read = (...parts) => fs.readFileSync(path.join(ROOT, ...parts), 'utf8');
+const unique = values => [...new Set(values)].sort();
+
+function sources(folder, extension) {
+  return fs
+    .readdirSync(path.join(ROOT, folder), { recursive: true })
+    .filter(name => name.endsWith(extension))
+    .map(name => path.join(folder, name));
+}
+
+const DOCUMENT = read('docs', 'errors.md');
+
+/** The text of each error, as the document has it. */
+const TEXTS = new Map(
+  [...DOCUMENT.matchAll(/^### `(\w+)`\n\n```text\n(.*?)```/gms)].map(([, code, text]) => [code, text]),
+);
+
+/** What all errors of a broken worker say, with REASON in the place of what each says. */
+const [, FRAME] = DOCUMENT.match(/```text\n([^`]*REASON[^`]*)```/);
+
+/** What a text of the document stands for. */
+function pattern(text) {
+  const escaped = text.trim().replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`^${escaped.replace(/\s+/g, '\\s+').replaceAll('…', '.+?')}$`, 's');
+}
+
+function node(args, { limit, ...options } = {}) {
+  const line = `${limit ? `ulimit -n ${limit}; ` : ''}exec "$0" "$@"`;
+  const all = { encoding: 'utf8', cwd: ROOT, timeout: 30_000, ...options };
+  return spawnSync('sh', ['-c', line, process.execPath, ...args], all).stdout.trim();
+}
+
+const PROGRAMS = path.join(__dirname, 'programs');
+const brokenWorker = how => node([path.join(PROGRAMS, 'broken-worker.js'), how]);
+const tell =
+  '({ code, message }) => { console.log(code + String.fromCharCode(10) + message); process.exit() }';
+
+/** Each error as it happens: its code, and its message from the second line on. */
+const PROVOKE = {
+  ERR_RUST_CLUSTER_NO_BINARY() {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
+    try {
+      fs.cpSync(path.join(ROOT, 'lib'), path.join(folder, 'lib'), { recursive: true });
+      fs.copyFileSync(path.join(ROOT, 'index.js'), path.join(folder, 'index.js'));
+      return node(['-e', `process.once('uncaughtException', ${tell}); require(${JSON.stringify(folder)})`]);
+    } finally {
+      fs.rmSync(folder, { recursive: true });
+    }
+  },
+  ERR_RUST_CLUSTER_TOO_LATE: () =>
+    node([
+      '-e',
+      `const cluster = require('node:cluster');
+      process.once('uncaughtException', ${tell});
+      cluster.setupPrimary({ exec: 'biome.json', silent: true });
+      cluster.fork();
+      require('./index.js');`,
+    ]),
+  ERR_RUST_CLUSTER_UNSUPPORTED: () =>
+    node([
+      '-e',
+      `Object.defineProperty(process, 'platform', { value: 'sunos' });
+      process.on('warning', ${tell});
+      require('./index.js');`,
+    ]),
+  ERR_RUST_CLUSTER_STARVED: () => node([path.join(PROGRAMS, 'starved.js')], { limit: 64 }),
+  ERR_RUST_CLUSTER_BAD_FRAME: () => brokenWorker('unknownKind'),
+  ERR_RUST_CLUSTER_FRAME_TOO_LARGE: () => brokenWorker('largeFrame'),
+  ERR_RUST_CLUSTER_STRAY_DESCRIPTOR: () => brokenWorker('strayDescriptor'),
+  ERR_RUST_CLUSTER_BAD_MESSAGE: () => brokenWorker('noJson'),
+  ERR_RUST_CLUSTER_BAD_HANDOFF: () => brokenWorker('bareReturn'),
+};
+
+const OF_BROKEN_WORKERS = /BAD_FRAME|TOO_LARGE|STRAY|BAD_MESSAGE|BAD_HANDOFF/;
+
+test('the document, the source, the types and this test know the same codes', () => {
+  const documented = unique(TEXTS.keys());
+  const inSource = [...sources('lib', '.js'), ...sources('src', '.rs')].flatMap(
+    file => read(file).match(OWN) ?? [],
+  );
+  assert.deepEqual(unique(inSource), documented);
+  assert.deepEqual(unique(read('index.d.ts').match(OWN)), documented);
+  assert.deepEqual(unique(DOCUMENT.match(OWN)), documented);
+  assert.deepEqual(unique(Object.keys(PROVOKE)), documented);
+});
+
+const skip = way === 'node' && "these errors are rust-cluster's";
+for (const [code, provoke] of Object.entries(PROVOKE)) {
+  test(`${code}: it says what the document says`, { skip }, () => {
+    const [first, ...message] = provoke().split('\n');
+    assert.equal(first, code);
+    const text = TEXTS.get(code);
+    assert.match(
+      message.join('\n'),
+      pattern(OF_BROKEN_WORKERS.test(code) ? FRAME.replace('REASON', () => text.trim()) : text),
+    );
+  });
+}
+
+/** The lines outside of lib/errors.js that raise something of their own, and why they may. */
+const EXCEPTIONS = {
+  'const error = new Error(': 'lib/native.js has no dependencies: the install script of npm loads it',
+  'throw error;': 'what was made above it, in lib/native.js',
+  'if (!isKernelError(error)) throw error;': "what JSON.stringify says of the user's message",
+  'else process.emitWarning(error);': 'what was made above it, in lib/primary.js',
+};
+
+test('whatever lib/ throws is made in lib/errors.js', () => {
+  const raised = sources('lib', '.js')
+    .filter(file => file !== path.join('lib', 'errors.js'))
+    .flatMap(file =>
+      read(file)
+        .split('\n')
+        .map(line => line.trim())
+        .filter(line => !/^(\/\/|\*|\/\*)/.test(line) && /\bthrow\b|new \w*Error\(|emitWarning\(/.test(line)),
+    );
+  const own = raised.filter(line => !/(?:throw |emitWarning\()errors\.\w+\(/.test(line));
+  assert.deepEqual(unique(own), Object.keys(EXCEPTIONS).sort());
+});
+
+test("the codes in lib/errors.js that are not ours are Node's", () => {
+  const codes = unique(read('lib', 'errors.js').match(/(?<=')ERR_[A-Z_]+(?=')/g)).filter(
+    code => !code.match(OWN),
+  );
+  assert.ok(codes.length > 5, `${codes}`);
+  const known = process.binding('natives')['internal/errors'];
+  for (const code of codes) assert.ok(known.includes(`E('${code}'`), code);
+});
+
+test("whatever the core reports has a code of its own, or is the kernel's", () => {
+  const source = read('src', 'error.rs');
+  const variants = [...source.matchAll(/^ {4}([A-Z]\w+) \{$/gm)].map(([, name]) => name);
+  const coded = [...source.matchAll(/Error::(\w+) \{ \.\. \} => "ERR_RUST_CLUSTER_\w+"/g)].map(
+    ([, name]) => name,
+  );
+  assert.deepEqual(variants, ['Os', ...coded]);
+  const thrown = sources('src', '.rs').filter(file =>
+    /Thrown::new|napi::Error::(?!<)|Error::from_reason/.test(read(file)),
+  );
+  assert.deepEqual(thrown, [path.join('src', 'node', 'mod.rs')]);
+});
