@@ -139,6 +139,7 @@ function install(cluster) {
       requests.set(worker, conversation);
       channelOf(child).onbroken = reason => broken(worker, reason);
     }
+    debug.quiet(`Worker ${child.pid} forked, as worker ${id}: ${cluster.settings.exec}`);
     process.nextTick(() => cluster.emit('fork', worker));
     cluster.workers[id] = worker;
     return worker;
@@ -179,6 +180,7 @@ function install(cluster) {
     listening(worker, { addressType, address, port, fd }) {
       const info = { addressType, address, port, fd };
       worker.state = 'listening';
+      debug.quiet(`Worker ${worker.process.pid} listening on ${place({ address, port, fd })}`);
       worker.emit('listening', info);
       cluster.emit('listening', worker, info);
     },
@@ -207,6 +209,7 @@ function install(cluster) {
   Worker.prototype.disconnect = function () {
     if (leaving.has(this)) return this;
     leaving.add(this);
+    debug.quiet(`Worker ${this.process.pid} asked to disconnect`);
     this.exitedAfterDisconnect = true;
     requests.get(this)?.send({ act: 'disconnect' });
     listeners?.remove(this);
@@ -217,6 +220,14 @@ function install(cluster) {
   Worker.prototype.destroy = function (signal) {
     this.process.kill(signal || 'SIGTERM');
   };
+}
+
+/** Where a worker says it listens, as a person writes it. Nothing in the message is sure. */
+function place({ address, port, fd }) {
+  if (Number.isInteger(fd) && fd >= 0) return `descriptor ${fd}`;
+  const host = typeof address === 'string' ? address : '*';
+  if (!Number.isInteger(port) || port < 0) return host;
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** What is no array is refused later, by fork(). */

@@ -409,6 +409,31 @@ test('surface: NODE_DEBUG=cluster prints a line a worker', async () => {
   if (!differences.debugLines) assert.deepEqual(lines, []);
 });
 
+const noLines = !differences.debugLines && "Node's own cluster prints none";
+test("surface: NODE_DEBUG='cluster*' prints the whole life of a worker", { skip: noLines }, async () => {
+  let lines;
+  const options = { env: { NODE_DEBUG: 'cluster*' }, exits: [0], stderr: /^\d+,Master Worker \d+ / };
+  const said = await surface('a whole life', options, async program => {
+    await program.end();
+    lines = program.stderr;
+  });
+  const [[primary, worker, port]] = said.life;
+  const life = [
+    /^forked, as worker 1: .*surface\.js$/,
+    /^online$/,
+    new RegExp(`^listening on 127\\.0\\.0\\.1:${port}$`),
+    /^asked to disconnect$/,
+    /^disconnected$/,
+    /^exited with 0$/,
+  ];
+  const start = `${primary},Master Worker ${worker} `;
+  assert.equal(lines.length, life.length, lines.join('\n'));
+  for (const [place, line] of lines.entries()) {
+    assert.ok(line.startsWith(start), line);
+    assert.match(line.slice(start.length), life[place]);
+  }
+});
+
 test('surface: suicide is the old name of exitedAfterDisconnect', async () => {
   const said = await surface('suicide', { exits: [0] });
   assert.deepEqual(said.suicide, ['undefined', differences.suicide ? true : 'undefined']);

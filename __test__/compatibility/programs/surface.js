@@ -531,6 +531,19 @@ cases({
     worker() {},
   },
 
+  'a whole life': {
+    primary(cluster) {
+      const worker = cluster.fork();
+      worker.on('listening', ({ port }) => {
+        say('life', [process.pid, worker.process.pid, port]);
+        worker.disconnect();
+      });
+    },
+    worker() {
+      require('node:net').createServer().listen(0, '127.0.0.1');
+    },
+  },
+
   suicide: {
     primary(cluster) {
       const worker = cluster.fork();
