@@ -60,7 +60,7 @@ if (cluster.isPrimary) {
     process.send(url === '/block' ? 'block' : 'connection');
     response.shouldKeepAlive = false; // It is connections that are spread: one for each request.
     if (url === '/spread') {
-      response.writeHead(200, { 'Content-Type': 'text/event-stream' }).flushHeaders();
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('retry: 300\n\n');
       browsers.add(response.on('close', () => browsers.delete(response)));
     } else if (headers.accept?.includes('text/html')) {
       response.writeHead(200, { 'Content-Type': 'text/html' }).end(page);

@@ -50,10 +50,14 @@ test('http.js: a browser gets a page, and the spread as it changes', () =>
     const [stream] = await once(http.get({ port, host: '127.0.0.1', path: '/spread' }), 'response');
     assert.equal(stream.headers['content-type'], 'text/event-stream');
     await get(port);
-    const [data] = await once(stream.setEncoding('utf8'), 'data');
-    const spread = JSON.parse(data.match(/^data: (.*)\n/)[1]);
+    let said = '';
+    for await (const text of stream.setEncoding('utf8')) {
+      said += text;
+      if (/^data: .*\n\n/m.test(said)) break;
+    }
+    assert.ok(said.startsWith('retry: 300\n\n'), 'a browser whose worker has crashed soon asks another');
+    const spread = JSON.parse(said.match(/^data: (.*)$/m)[1]);
     assert.deepEqual(spread.map(([id]) => id).sort(), IDS);
-    stream.destroy();
   }));
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
