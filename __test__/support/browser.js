@@ -18,6 +18,9 @@ const found =
     .flatMap(folder => NAMES.map(name => path.join(folder, name)))
     .find(file => fs.existsSync(file));
 
+/** How long a page has to become what a test expects, in ms. */
+const PATIENCE = 20_000;
+
 /** One page of a browser of its own. */
 class Page {
   /** @type {string[]} errors that the page has reported */
@@ -44,12 +47,13 @@ class Page {
     return new Promise(resolve => this.#answers.set(id, resolve));
   }
 
-  /** What an expression is, once that is no longer falsy, or undefined if the page has gone. */
+  /** What an expression is, once that is no longer falsy, or when the time is up. */
   async value(expression) {
     const body = `new Promise(resolve => {
+      const end = performance.now() + ${PATIENCE};
       const look = () => {
         const value = ${expression};
-        if (value) resolve(value);
+        if (value || performance.now() > end) resolve(value);
         else requestAnimationFrame(look);
       };
       look();
