@@ -62,6 +62,13 @@ module.exports = {
       'ERR_SOCKET_BAD_PORT',
       `Port should be >= 0 and < 65536. Received ${received(value)}.`,
     ),
+  badSetting: (name, expected, value) =>
+    nodeError(
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      `The property 'settings.${name}' must be ${expected}. Received ${inspect(value)}`,
+    ),
+  unknownSignal: value => nodeError(TypeError, 'ERR_UNKNOWN_SIGNAL', `Unknown signal: ${inspect(value)}`),
   badSchedulingPolicy: value =>
     nodeError(Error, 'ERR_INTERNAL_ASSERTION', `Bad cluster.schedulingPolicy: ${inspect(value)}`),
   /** A failed system call, as Node reports it: `write EPIPE`. */

@@ -7,6 +7,7 @@ const errors = require('./errors');
 const Listeners = require('./listeners');
 const native = require('./native').load();
 const Requests = require('./requests');
+const { ownSettings } = require('./settings');
 const Worker = require('./worker');
 const { channelOf } = require('./setup_channel');
 const { forkWorker } = require('./worker_process');
@@ -52,6 +53,7 @@ function install(cluster) {
     }
     cluster.settings = settings;
     if (!initialized) initialize();
+    ownSettings(settings);
     process.nextTick(() => cluster.emit('setup', settings));
   };
   cluster.setupMaster = cluster.setupPrimary;
@@ -159,6 +161,7 @@ function install(cluster) {
     });
   }
 
+      own: ownSettings(settings),
   /** What a worker can ask for. */
   const acts = {
     online(worker) {

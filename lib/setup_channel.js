@@ -24,10 +24,11 @@ const kChannel = Symbol('kChannel');
  * @param {import('node:child_process').ChildProcess | NodeJS.Process} target
  * @param {number} fd
  * @param {'json' | 'advanced'} serialization
+ * @param {{ maxMessageSize?: number, maxQueuedBytes?: number }} [limits] what the other process may cost us
  * @returns {Channel}
  */
-function setupChannel(target, fd, serialization) {
-  const channel = new Channel(target, fd, serialization);
+function setupChannel(target, fd, serialization, limits) {
+  const channel = new Channel(target, fd, serialization, limits);
   target.channel = channel.control;
   Object.defineProperty(target, kChannel, { value: channel, configurable: true });
   // Node has dropped the old name of `channel` in version 25.

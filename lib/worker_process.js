@@ -19,16 +19,17 @@ const PRELOAD = path.join(__dirname, 'preload.js');
 
 /**
  * As child_process.fork, for a cluster worker.
- * @param {{ id: number, acceptor?: object, exec: string, args: string[], options: object }} worker
+ * @param {{ id: number, acceptor?: object, exec: string, args: string[], options: object, own: object }} worker
+ *   `own`: settings that Node does not have, see ./settings
  * @returns {import('node:child_process').ChildProcess}
  */
-function forkWorker({ id, acceptor, exec, args, options }) {
+function forkWorker({ id, acceptor, exec, args, options, own }) {
   const { prototype } = ChildProcess;
   const { spawn } = prototype;
   // fork() ends in child.spawn(options), synchronously: there the child is made ours.
   prototype.spawn = function (spawnOptions) {
     prototype.spawn = spawn;
-    return spawnWorker(this, spawn, spawnOptions, { id, acceptor });
+    return spawnWorker(this, spawn, spawnOptions, { id, acceptor, own });
   };
   try {
     return childProcess.fork(exec, args, options);
@@ -37,12 +38,12 @@ function forkWorker({ id, acceptor, exec, args, options }) {
   }
 }
 
-function spawnWorker(child, spawn, options, { id, acceptor }) {
+function spawnWorker(child, spawn, options, { id, acceptor, own }) {
   const serialization = options.serialization || 'json';
   const channelPlace = options.stdio.indexOf('ipc');
   // Two are refused by Node itself.
   if (channelPlace !== options.stdio.lastIndexOf('ipc')) return spawn.call(child, options);
-  const handle = new ProcessHandle({ id, acceptor, serialization, channelPlace }, child._handle);
+  const handle = new ProcessHandle({ id, acceptor, own, serialization, channelPlace }, child._handle);
   child._handle = handle;
 
   const stdio = options.stdio.map((value, place) => (place === channelPlace ? 'ignore' : value));
@@ -51,7 +52,7 @@ function spawnWorker(child, spawn, options, { id, acceptor }) {
 
   // 'close' waits for the end of the channel too.
   child._closesNeeded++;
-  const channel = setupChannel(child, handle.channel, serialization);
+  const channel = setupChannel(child, handle.channel, serialization, own);
   channel.onend = () => {
     if (++child._closesGot === child._closesNeeded) child.emit('close', child.exitCode, child.signalCode);
   };
@@ -85,7 +86,7 @@ class ProcessHandle {
   spawn(...values) {
     const [file, args, cwd, envPairs, stdio, , uid, gid] =
       typeof values[0] === 'string' ? values : flat(values[0]);
-    const { id, acceptor, serialization, channelPlace } = this.#worker;
+    const { id, acceptor, own, serialization, channelPlace } = this.#worker;
     const handoffPlace = stdio.length;
     const word = `${id}:${channelPlace}:${acceptor ? handoffPlace : -1}:${serialization}`;
     const descriptors = stdio.map(descriptorFor);
@@ -101,6 +102,7 @@ class ProcessHandle {
         cwd: cwd == null ? undefined : `${cwd}`,
         uid: uid ?? undefined,
         gid: gid ?? undefined,
+        parentDeathSignal: own.parentDeathSignal,
         stdio: descriptors,
       },
       acceptor,

@@ -2,7 +2,8 @@
 //!
 //! The process is made by the standard library's `Command` (fork, exec, and the child's error back through
 //! a pipe); `command-fds` moves the descriptors to their numbers without treading on one another. What libuv
-//! does besides, in its order, happens between fork and exec: cwd, groups, gid, uid, and default signals.
+//! does besides, in its order, happens between fork and exec: cwd, groups, gid, uid, and default signals. What
+//! Node has no option for comes last: the signal at the parent's death, which a change of the user would clear.
 //!
 //! The end is seen through a pidfd: a descriptor that becomes readable, names no other process ever, and
 //! needs no SIGCHLD, which is libuv's.
@@ -16,8 +17,9 @@ use std::process::Command;
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::errno::Errno;
-use nix::sys::signal::{kill, signal, SigHandler, Signal};
-use nix::unistd::{chdir, setgid, setgroups, setuid, Gid, Pid, Uid};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{kill, raise, signal, SigHandler, Signal};
+use nix::unistd::{chdir, getppid, setgid, setgroups, setuid, Gid, Pid, Uid};
 use rustix::process::{pidfd_open, waitid, PidfdFlags, WaitId, WaitIdOptions};
 
 use crate::error::{Error, Result};
@@ -38,6 +40,8 @@ pub struct Program {
     pub uid: Option<u32>,
     /// The group to become.
     pub gid: Option<u32>,
+    /// The signal that the kernel sends it when the thread that called [`Child::start`] ends.
+    pub parent_death_signal: Option<i32>,
     /// What the child has under each descriptor number, starting with 0.
     pub stdio: Vec<Stdio>,
 }
@@ -89,10 +93,18 @@ impl Child {
             None => None,
         };
         let (uid, gid) = (program.uid.map(Uid::from_raw), program.gid.map(Gid::from_raw));
+        let death = match program.parent_death_signal {
+            Some(number) => Some(Signal::try_from(number).map_err(|errno| Error::os("spawn", errno))?),
+            None => None,
+        };
+        let parent = Pid::this();
         // SAFETY: the closure runs in the forked child, where only async-signal-safe calls are allowed: it
         // makes system calls, and allocates nothing.
         unsafe {
-            command.pre_exec(move || Ok(prepare(cwd.as_ref(), uid, gid)?));
+            command.pre_exec(move || {
+                prepare(cwd.as_ref(), uid, gid)?;
+                Ok(death.map_or(Ok(()), |signal| die_with(parent, signal))?)
+            });
         }
         let child = command.spawn().map_err(spawn)?;
         let pid = Pid::from_raw(child.id().cast_signed());
@@ -217,6 +229,16 @@ fn prepare(cwd: Option<&CString>, uid: Option<Uid>, gid: Option<Gid>) -> nix::Re
     Ok(())
 }
 
+/// Has the kernel send this process a signal when its parent dies.
+fn die_with(parent: Pid, signal: Signal) -> nix::Result<()> {
+    set_pdeathsig(signal)?;
+    // A parent that died before that sends none.
+    if getppid() != parent {
+        raise(signal)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,6 +254,7 @@ mod tests {
             cwd: None,
             uid: None,
             gid: None,
+            parent_death_signal: None,
             stdio: vec![Stdio::Ignore, Stdio::Ignore, Stdio::Ignore],
         }
     }
@@ -303,7 +326,29 @@ mod tests {
     }
 
     #[test]
+    fn a_child_gets_its_signal_when_the_thread_that_started_it_ends() {
+        // Its user is set too, where that is allowed: the signal outlasts it.
+        let uid = Some(Uid::current().as_raw());
+        let program = Program { uid, parent_death_signal: Some(Signal::SIGKILL as i32), ..shell("sleep 60") };
+        let child = std::thread::spawn(|| Child::start(program).unwrap()).join().unwrap();
+        assert_eq!(wait(&child), Exit { code: 0, signal: Signal::SIGKILL as i32 });
+    }
+
+    #[test]
+    fn a_child_whose_parent_has_died_already_gets_its_signal() {
+        // Another process than its parent, so that this one seems to have died.
+        let other = getppid();
+        let mut command = Command::new("/bin/sleep");
+        // SAFETY: only system calls, as in `start`.
+        unsafe { command.arg("60").pre_exec(move || Ok(die_with(other, Signal::SIGKILL)?)) };
+        let status = command.status().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::SIGKILL as i32));
+    }
+
+    #[test]
     fn a_number_that_is_no_signal_is_refused() {
+        let program = Program { parent_death_signal: Some(1000), ..shell("exit 0") };
+        assert_eq!(Child::start(program).unwrap_err().code(), "EINVAL");
         let child = Child::start(shell("exit 0")).unwrap();
         assert_eq!(child.kill(1000).unwrap_err().code(), "EINVAL");
         wait(&child);

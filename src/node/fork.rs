@@ -32,6 +32,8 @@ pub struct ForkOptions {
     pub uid: Option<u32>,
     /// The group to become.
     pub gid: Option<u32>,
+    /// The signal that the kernel sends it when our thread ends.
+    pub parent_death_signal: Option<i32>,
     /// What the child has under each number: "ignore", "pipe", "channel", "handoff", or a descriptor of ours.
     pub stdio: Vec<Either<i32, String>>,
 }
@@ -115,6 +117,7 @@ fn start(
         cwd: options.cwd.map(OsString::from),
         uid: options.uid,
         gid: options.gid,
+        parent_death_signal: options.parent_death_signal,
         stdio,
     };
     // The worker's first connection may come before this returns.
