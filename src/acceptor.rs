@@ -701,7 +701,11 @@ impl State {
 
     /// Takes back what a stuck worker has not taken, as long as others are ready for it.
     fn rescue(&mut self, id: WorkerId) {
-        let someone_ready = |state: &State| state.workers.values().any(Worker::ready);
+        let someone_ready = |state: &State| {
+            let ready = |other: WorkerId| state.workers.get(&other).is_some_and(Worker::ready);
+            let others = |listener: &Listener| listener.rotation.contains(id) && listener.rotation.iter().any(ready);
+            state.listeners.values().any(others)
+        };
         while someone_ready(self) {
             let Some(worker) = self.workers.get_mut(&id) else { return };
             match worker.queue.take_back() {
