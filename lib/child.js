@@ -31,7 +31,7 @@ function install(cluster, { id, handoff }) {
   const worker = new Worker({ id, process, state: 'online' });
   const requests = new Requests(process, (message, fd) => {
     if (fd >= 0) native.close(fd);
-    if (message.act === 'disconnect') disconnect(true);
+    if (message.act === 'disconnect') disconnect(worker.state !== 'disconnecting');
   });
 
   for (const member of ['fork', 'setupPrimary', 'setupMaster', 'disconnect', 'workers', 'settings'])
@@ -169,9 +169,13 @@ function install(cluster, { id, handoff }) {
     return handle;
   }
 
-  /** Closes all servers, then the channel. */
+  /** Closes all servers, then the channel. What the primary has given us is served first. */
   function disconnect(askedByPrimary) {
     worker.exitedAfterDisconnect = true;
+    if (intake?.drain() === false) {
+      setTimeout(disconnect, STARVED_PAUSE, askedByPrimary);
+      return;
+    }
     let left = 1;
     const closed = () => {
       if (--left > 0) return;
@@ -200,7 +204,10 @@ function install(cluster, { id, handoff }) {
   Worker.prototype.disconnect = function () {
     if (this.state !== 'disconnecting' && this.state !== 'destroying') {
       this.state = 'disconnecting';
-      disconnect(false);
+      this.exitedAfterDisconnect = true;
+      // The primary says when all that is ours is in our queue.
+      if (byListener.size > 0 && this.isConnected()) requests.send({ act: 'leave' });
+      else disconnect(false);
     }
     return this;
   };

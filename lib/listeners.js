@@ -55,6 +55,11 @@ class RoundRobin {
   remove(worker) {
     return this.workers.delete(worker.id) && this.#handle.remove(worker.id);
   }
+
+  /** As `remove`, of one that goes on serving: the last gets all that clients have connected. */
+  retire(worker) {
+    return this.workers.delete(worker.id) && this.#handle.retire(worker.id);
+  }
 }
 
 /**
@@ -110,6 +115,11 @@ class Shared {
     if (!this.workers.delete(worker.id) || this.workers.size > 0) return false;
     this.#handle.close();
     return true;
+  }
+
+  /** The worker has the socket itself, and closes it when it likes. */
+  retire(worker) {
+    return this.remove(worker);
   }
 }
 
@@ -174,6 +184,13 @@ class Listeners {
   remove(worker) {
     for (const [key, handle] of this.#byKey) {
       if (handle.remove(worker)) this.#byKey.delete(key);
+    }
+  }
+
+  /** A worker leaves once it has served what it was given. */
+  retire(worker) {
+    for (const [key, handle] of this.#byKey) {
+      if (handle.retire(worker)) this.#byKey.delete(key);
     }
   }
 }

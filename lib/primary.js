@@ -25,8 +25,10 @@ function install(cluster) {
   let acceptor;
   let listeners;
   const requests = new WeakMap();
-  /** Workers that were asked to leave: once is enough (node#32793). */
+  /** Workers that are to leave: telling them once is enough (node#32793). */
   const leaving = new WeakSet();
+  /** Those among them, by id, whose queue has no room yet for all that is theirs. */
+  const retiring = new Map();
 
   cluster.isWorker = false;
   cluster.isMaster = true;
@@ -51,9 +53,9 @@ function install(cluster) {
     if (hasArg(settings.execArgv, '--prof') && !hasArg(settings.execArgv, '--logfile=')) {
       settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
     }
+    ownSettings(settings);
     cluster.settings = settings;
     if (!initialized) initialize();
-    ownSettings(settings);
     process.nextTick(() => cluster.emit('setup', settings));
   };
   cluster.setupMaster = cluster.setupPrimary;
@@ -82,9 +84,10 @@ function install(cluster) {
   function tellAcceptorEvents() {
     for (let event = acceptor.nextEvent(); event; event = acceptor.nextEvent()) {
       const { kind, worker: id, code, message } = event;
-      const worker = cluster.workers[id];
+      const worker = cluster.workers[id] ?? retiring.get(id);
       if (kind === 'broken' && worker) broken(worker, { code, message });
       else if (kind === 'starved') process.emitWarning(errors.starved(message));
+      else if (kind === 'hasAll') tellToLeave(retiring.get(id));
       else if (worker) debug(`Worker ${worker.process.pid} ${kind}`);
     }
   }
@@ -111,6 +114,7 @@ function install(cluster) {
 
     child.once('exit', (exitCode, signalCode) => {
       acceptor?.removeWorker(id);
+      retiring.delete(id);
       // One that is still connected is looked at by listeners of 'disconnect'.
       if (!worker.isConnected()) {
         listeners.remove(worker);
@@ -157,11 +161,11 @@ function install(cluster) {
       acceptor,
       exec,
       args,
+      own: ownSettings(settings),
       options: { ...settings, execArgv, env: { ...process.env, ...env } },
     });
   }
 
-      own: ownSettings(settings),
   /** What a worker can ask for. */
   const acts = {
     online(worker) {
@@ -173,7 +177,7 @@ function install(cluster) {
 
     queryServer(worker, message) {
       // One that is leaving gets nothing to listen on.
-      if (worker.exitedAfterDisconnect) return;
+      if (worker.exitedAfterDisconnect || leaving.has(worker)) return;
       const { reply, fd, add } = listeners.query(worker, message);
       requests.get(worker).answer(message, reply, fd);
       // Its first connection comes after the answer.
@@ -191,6 +195,8 @@ function install(cluster) {
     close(worker, { key }) {
       listeners.close(worker, key);
     },
+
+    leave: retire,
 
     exitedAfterDisconnect(worker, message) {
       worker.exitedAfterDisconnect = true;
@@ -210,15 +216,27 @@ function install(cluster) {
   };
 
   Worker.prototype.disconnect = function () {
-    if (leaving.has(this)) return this;
-    leaving.add(this);
-    debug.quiet(`Worker ${this.process.pid} asked to disconnect`);
+    if (!leaving.has(this)) debug.quiet(`Worker ${this.process.pid} asked to disconnect`);
     this.exitedAfterDisconnect = true;
-    requests.get(this)?.send({ act: 'disconnect' });
-    listeners?.remove(this);
+    retire(this);
     delete cluster.workers[this.id];
     return this;
   };
+
+  /** Has a worker leave. What others do not serve in its place is in its queue before it is told. */
+  function retire(worker) {
+    if (leaving.has(worker)) return;
+    leaving.add(worker);
+    listeners?.retire(worker);
+    retiring.set(worker.id, worker);
+    tellToLeave(worker);
+  }
+
+  function tellToLeave(worker) {
+    if (!worker || acceptor?.hasAll(worker.id) === false) return;
+    retiring.delete(worker.id);
+    requests.get(worker)?.send({ act: 'disconnect' });
+  }
 
   Worker.prototype.destroy = function (signal) {
     this.process.kill(signal || 'SIGTERM');

@@ -15,6 +15,11 @@
 //!   ask the listener's rotation for the next worker that is ready (not full, not stuck, has not refused it)
 //!   put the connection into that worker's queue, and close our copy
 //!   nobody ready: the connection waits, and its listener accepts no more: the rest waits in the kernel
+//!
+//! retire(listener, worker):
+//!   others serve the listener: what waits in the worker's queue goes to them
+//!   it is the last: it gets all that clients have connected, and the socket is closed; what finds no room in
+//!   its queue waits, and an event tells when all is in it
 //! ```
 //!
 //! # Reasons
@@ -29,7 +34,8 @@
 //!    nothing more; a probe in its queue tells when it runs again.
 //!
 //! Invariant: a [`Connection`] is in exactly one place: in the local variable that is placing it, in one
-//! worker's queue, or in its listener's `waiting`. It is closed only when its listener is.
+//! worker's queue, or in its listener's `waiting`. It is closed only when its listener is, or when that has
+//! retired and its last worker does not take it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -58,6 +64,10 @@ const STUCK: Duration = Duration::from_millis(70);
 /// How many connections are accepted from one listener before others get their turn.
 const BATCH: usize = 64;
 
+/// How many connections are accepted as a listener closes: what the kernel keeps for one at most, unless
+/// `net.core.somaxconn` was changed.
+const BACKLOG: usize = 4096;
+
 /// What the acceptor tells the primary's JavaScript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -80,6 +90,11 @@ pub enum Event {
     },
     /// A stuck worker takes from its queue again.
     Recovered {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// A worker that retires has all that was accepted for it in its queue: see [`Acceptor::has_all`].
+    HasAll {
         /// The worker.
         worker: WorkerId,
     },
@@ -167,6 +182,20 @@ impl Acceptor {
         let mut closed = false;
         self.change(|state| closed = state.leave(listener, worker));
         closed
+    }
+
+    /// As [`leave`](Self::leave), of a worker that goes on serving what it was given: if it is the last, that is
+    /// all that clients have connected. Those that come later are refused.
+    pub fn retire(&self, listener: ListenerId, worker: WorkerId) -> bool {
+        let mut closed = false;
+        self.change(|state| closed = state.retire(listener, worker));
+        closed
+    }
+
+    /// Whether nothing waits for a place in the queue of a worker that retires. If something does,
+    /// [`Event::HasAll`] tells when this may have changed.
+    pub fn has_all(&self, worker: WorkerId) -> bool {
+        self.shared.state.lock().has_all(worker)
     }
 
     /// Closes a listener that nobody has joined.
@@ -336,7 +365,8 @@ impl EpollFd {
 
 #[derive(Debug)]
 struct Listener {
-    socket: Opened,
+    /// `None`: it has retired, and its last worker serves what was accepted.
+    socket: Option<Opened>,
     rotation: Rotation,
     /// Accepted connections for which no worker is ready.
     waiting: VecDeque<Connection>,
@@ -431,6 +461,7 @@ impl State {
         for listener in abandoned {
             self.unwatch_listener(listener);
         }
+        self.close_retired();
     }
 
     /// Empties the queue of a worker that leaves, and forgets it. Without a descriptor left to take a
@@ -448,7 +479,7 @@ impl State {
     fn add_listener(&mut self, socket: Opened) -> ListenerId {
         self.last_listener += 1;
         let listener = Listener {
-            socket,
+            socket: Some(socket),
             rotation: Rotation::default(),
             waiting: VecDeque::new(),
             watched: false,
@@ -481,15 +512,45 @@ impl State {
         closed
     }
 
+    fn retire(&mut self, id: ListenerId, worker: WorkerId) -> bool {
+        let Some(listener) = self.listeners.get(&id) else { return false };
+        if !listener.rotation.iter().eq([worker]) {
+            return self.leave(id, worker);
+        }
+        if let Some(socket) = &listener.socket {
+            socket.refuse();
+        }
+        for _ in 0..BACKLOG {
+            if !self.accept_one(id) {
+                break;
+            }
+        }
+        self.unwatch_listener(id);
+        let listener = self.listeners.get_mut(&id).expect("accepting closes no listener");
+        listener.starved = false;
+        listener.socket = None;
+        true
+    }
+
+    fn has_all(&self, worker: WorkerId) -> bool {
+        let waits = |listener: &Listener| listener.socket.is_none() && !listener.waiting.is_empty();
+        !self.listeners.values().any(|listener| waits(listener) && listener.rotation.contains(worker))
+    }
+
     fn close(&mut self, listener: ListenerId) {
         self.unwatch_listener(listener);
         self.listeners.remove(&listener);
     }
 
+    /// Forgets the listeners that have retired and whose last worker has gone: nobody can serve what waits.
+    fn close_retired(&mut self) {
+        self.listeners.retain(|_, listener| listener.socket.is_some() || !listener.rotation.is_empty());
+    }
+
     fn unwatch_listener(&mut self, id: ListenerId) {
         let Some(listener) = self.listeners.get_mut(&id) else { return };
-        if std::mem::take(&mut listener.watched) {
-            self.epoll.unwatch(listener.socket.socket());
+        if let (true, Some(socket)) = (std::mem::take(&mut listener.watched), &listener.socket) {
+            self.epoll.unwatch(socket.socket());
         }
     }
 
@@ -498,36 +559,43 @@ impl State {
     /// Accepts a batch from a listener and places each connection.
     fn accept(&mut self, id: ListenerId) {
         for _ in 0..BATCH {
-            let Some(listener) = self.listeners.get_mut(&id) else { return };
-            if !listener.waiting.is_empty() {
-                break;
+            let has_room = self.listeners.get(&id).is_some_and(|listener| listener.waiting.is_empty());
+            if !has_room || !self.accept_one(id) {
+                return;
             }
-            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-            match accept4(listener.socket.socket().as_raw_fd(), flags) {
-                Ok(socket) => {
-                    listener.starved = false;
-                    // SAFETY: accept4 made this descriptor, and nobody else knows it.
-                    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-                    self.place(Connection::new(id, socket));
-                }
-                Err(Errno::EAGAIN) => return,
-                Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
-                    // The connection stays in the kernel's backlog; the next tick tries again.
-                    let first = !std::mem::replace(&mut listener.starved, true);
-                    self.unwatch_listener(id);
-                    if first {
-                        self.tell(Event::Starved { error: Error::os("accept4", errno) });
-                    }
-                    return;
-                }
-                Err(Errno::EINVAL | Errno::EBADF | Errno::ENOTSOCK) => {
-                    // Somebody shut the socket down (it came in as `{ fd }`): there is nothing to accept.
-                    self.unwatch_listener(id);
-                    return;
-                }
-                // What accept(2) says of one connection (ECONNABORTED, EPROTO, ENETDOWN …) concerns no other.
-                Err(_) => {}
+        }
+    }
+
+    /// Accepts a connection and places it; `false` if there is none to be had for now.
+    fn accept_one(&mut self, id: ListenerId) -> bool {
+        let Some(listener) = self.listeners.get_mut(&id) else { return false };
+        let Some(socket) = &listener.socket else { return false };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        match accept4(socket.socket().as_raw_fd(), flags) {
+            Ok(socket) => {
+                listener.starved = false;
+                // SAFETY: accept4 made this descriptor, and nobody else knows it.
+                let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+                self.place(Connection::new(id, socket));
+                true
             }
+            Err(Errno::EAGAIN) => false,
+            Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
+                // The connection stays in the kernel's backlog; the next tick tries again.
+                let first = !std::mem::replace(&mut listener.starved, true);
+                self.unwatch_listener(id);
+                if first {
+                    self.tell(Event::Starved { error: Error::os("accept4", errno) });
+                }
+                false
+            }
+            Err(Errno::EINVAL | Errno::EBADF | Errno::ENOTSOCK) => {
+                // Somebody shut the socket down (it came in as `{ fd }`): there is nothing to accept.
+                self.unwatch_listener(id);
+                false
+            }
+            // What accept(2) says of one connection (ECONNABORTED, EPROTO, ENETDOWN …) concerns no other.
+            Err(_) => true,
         }
     }
 
@@ -555,6 +623,10 @@ impl State {
                     let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
                     self.epoll.rewatch(worker.queue.near(), Token::Worker(id), flags);
                 }
+                Err(error @ Error::HandoffShut { .. }) => {
+                    self.broken(id, error);
+                    return self.place(connection);
+                }
                 // The user has too many descriptors in flight (ETOOMANYREFS): the next tick tries again.
                 Err(_) => break,
             }
@@ -574,11 +646,19 @@ impl State {
     fn resume(&mut self, id: ListenerId) {
         let Some(listener) = self.listeners.get_mut(&id) else { return };
         let waiting = std::mem::take(&mut listener.waiting);
+        let waited = !waiting.is_empty();
         self.place_all(waiting);
         let Some(listener) = self.listeners.get_mut(&id) else { return };
-        if !listener.watched && listener.waiting.is_empty() && !listener.rotation.is_empty() {
-            let added = self.epoll.watch(listener.socket.socket(), Token::Listener(id), EpollFlags::EPOLLIN);
+        if listener.watched || !listener.waiting.is_empty() {
+            return;
+        }
+        let Some(worker) = listener.rotation.iter().next() else { return };
+        if let Some(socket) = &listener.socket {
+            let added = self.epoll.watch(socket.socket(), Token::Listener(id), EpollFlags::EPOLLIN);
             listener.watched = added.is_ok();
+        } else if waited {
+            // A listener that has retired has one worker.
+            self.tell(Event::HasAll { worker });
         }
     }
 
@@ -613,24 +693,33 @@ impl State {
                 Ok(Taken::Connection(connection)) => self.place_refused(connection),
                 Ok(Taken::Probe) => {}
                 Ok(Taken::Nothing | Taken::Starved | Taken::End) => return,
-                Err(error) => {
-                    // Whoever sends this is not to be asked again: its end is read no more.
-                    worker.broken = true;
-                    self.epoll.unwatch(worker.queue.near());
-                    self.tell(Event::Broken { worker: id, error });
-                    let queued = self.take_all_back(id);
-                    self.place_all(queued);
-                    return;
-                }
+                Err(error) => return self.broken(id, error),
             }
         }
     }
 
+    /// A worker did what no worker does: its end is read no more, and others serve what waits in its queue.
+    fn broken(&mut self, id: WorkerId, error: Error) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.broken = true;
+        self.epoll.unwatch(worker.queue.near());
+        self.tell(Event::Broken { worker: id, error });
+        for listener in self.listeners.values_mut().filter(|listener| listener.socket.is_none()) {
+            listener.rotation.remove(id);
+        }
+        self.close_retired();
+        let queued = self.take_all_back(id);
+        self.place_all(queued);
+    }
+
     /// Places a connection that a worker gave back. One that every worker has refused waits for the next
-    /// tick, and starts anew.
+    /// tick, and starts anew; where the listener has retired, nobody will take it: it is closed.
     fn place_refused(&mut self, mut connection: Connection) {
         let Some(listener) = self.listeners.get_mut(&connection.listener) else { return };
         if listener.rotation.iter().all(|worker| connection.refused_by.contains(&worker)) {
+            if listener.socket.is_none() {
+                return;
+            }
             connection.refused_by.clear();
             let id = connection.listener;
             listener.waiting.push_back(connection);
@@ -699,7 +788,7 @@ impl State {
         self.rescue(id);
     }
 
-    /// Takes back what a stuck worker has not taken, as long as others are ready for it.
+    /// Takes back what a stuck worker has not taken, as long as others that serve what it serves are ready.
     fn rescue(&mut self, id: WorkerId) {
         let someone_ready = |state: &State| {
             let ready = |other: WorkerId| state.workers.get(&other).is_some_and(Worker::ready);
@@ -753,6 +842,13 @@ mod tests {
         Intake::new(far)
     }
 
+    fn worker_with_a_short_queue(acceptor: &Acceptor, id: WorkerId) -> Intake {
+        let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
+        nix::sys::socket::setsockopt(&near, nix::sys::socket::sockopt::SndBuf, &1).unwrap();
+        acceptor.add_worker(id, Queue::new(id, near, socket::duplicate(&far).unwrap())).unwrap();
+        Intake::new(far)
+    }
+
     /// Waits until the intake has something, and takes it.
     fn take(intake: &Intake) -> Connection {
         loop {
@@ -779,11 +875,20 @@ mod tests {
         }
     }
 
-    fn serve(connection: Connection, mut client: TcpStream) {
+    fn serve(connection: Connection, client: TcpStream) {
         TcpStream::from(connection.socket).write_all(b"served").unwrap();
+        assert_served(client);
+    }
+
+    fn assert_served(mut client: TcpStream) {
         let mut text = String::new();
         client.read_to_string(&mut text).unwrap();
         assert_eq!(text, "served");
+    }
+
+    fn assert_closed(mut client: TcpStream) {
+        // An end or a reset.
+        assert_eq!(client.read(&mut [0]).unwrap_or_default(), 0);
     }
 
     #[test]
@@ -836,6 +941,69 @@ mod tests {
         TcpStream::connect(address).unwrap();
         assert!(acceptor.leave(id, 2));
         assert_eq!(TcpStream::connect(address).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn all_that_clients_have_connected_is_the_last_ones_when_it_retires() {
+        let acceptor = Acceptor::start().unwrap();
+        let (id, address) = listener(&acceptor);
+        let (first, last) = (worker(&acceptor, 1), worker(&acceptor, 2));
+        acceptor.join(id, 1);
+        acceptor.join(id, 2);
+        let mut clients: Vec<_> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
+        wait_for_depth(&acceptor, &[(1, 10), (2, 10)]);
+        // While we have the lock the kernel keeps those that come.
+        let mut state = acceptor.shared.state.lock();
+        clients.extend((0..20).map(|_| TcpStream::connect(address).unwrap()));
+        assert!(!state.retire(id, 1));
+        assert!(state.retire(id, 2));
+        assert!(state.has_all(2));
+        drop(state);
+        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        assert!(matches!(first.take(), Ok(Taken::Nothing)));
+        for _ in &clients {
+            let Taken::Connection(connection) = last.take().unwrap() else { panic!("one is missing") };
+            TcpStream::from(connection.socket).write_all(b"served").unwrap();
+        }
+        clients.into_iter().for_each(assert_served);
+    }
+
+    #[test]
+    fn what_finds_no_room_as_the_last_one_retires_waits_for_it() {
+        let acceptor = Acceptor::start().unwrap();
+        let (id, address) = listener(&acceptor);
+        let last = worker_with_a_short_queue(&acceptor, 1);
+        acceptor.join(id, 1);
+        let clients: Vec<_> = (0..60).map(|_| TcpStream::connect(address).unwrap()).collect();
+        assert!(acceptor.retire(id, 1));
+        assert!(!acceptor.has_all(1));
+        let mut served = 0;
+        while !acceptor.has_all(1) {
+            TcpStream::from(take(&last).socket).write_all(b"served").unwrap();
+            served += 1;
+        }
+        while event(&acceptor) != (Event::HasAll { worker: 1 }) {}
+        for _ in served..clients.len() {
+            let Taken::Connection(connection) = last.take().unwrap() else { panic!("one is missing") };
+            TcpStream::from(connection.socket).write_all(b"served").unwrap();
+        }
+        clients.into_iter().for_each(assert_served);
+    }
+
+    #[test]
+    fn what_a_retired_worker_leaves_behind_is_closed() {
+        for end in [Acceptor::remove_worker, |acceptor: &Acceptor, _| drop(acceptor.workers())] {
+            let acceptor = Acceptor::start().unwrap();
+            let (id, address) = listener(&acceptor);
+            let last = worker_with_a_short_queue(&acceptor, 1);
+            acceptor.join(id, 1);
+            let clients: Vec<_> = (0..60).map(|_| TcpStream::connect(address).unwrap()).collect();
+            acceptor.retire(id, 1);
+            assert!(!acceptor.has_all(1));
+            rustix::net::shutdown(last.far(), rustix::net::Shutdown::Both).unwrap();
+            end(&acceptor, 1);
+            clients.into_iter().for_each(assert_closed);
+        }
     }
 
     #[test]
@@ -908,10 +1076,7 @@ mod tests {
     fn full_queues_leave_the_rest_in_the_kernel_and_lose_nothing() {
         let acceptor = Acceptor::start().unwrap();
         let (id, address) = listener(&acceptor);
-        let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
-        nix::sys::socket::setsockopt(&near, nix::sys::socket::sockopt::SndBuf, &1).unwrap();
-        acceptor.add_worker(1, Queue::new(1, near, socket::duplicate(&far).unwrap())).unwrap();
-        let intake = Intake::new(far);
+        let intake = worker_with_a_short_queue(&acceptor, 1);
         acceptor.join(id, 1);
         let clients: Vec<_> = (0..60).map(|_| TcpStream::connect(address).unwrap()).collect();
         for client in clients {
@@ -931,6 +1096,32 @@ mod tests {
         for _ in 0..3 {
             serve_next(&serves, address);
         }
+    }
+
+    #[test]
+    fn a_worker_that_shuts_its_end_down_gets_nothing_more_and_others_do() {
+        let acceptor = Acceptor::start().unwrap();
+        let (id, address) = listener(&acceptor);
+        let (hostile, serves) = (worker(&acceptor, 1), worker(&acceptor, 2));
+        acceptor.join(id, 1);
+        rustix::net::shutdown(hostile.far(), rustix::net::Shutdown::Read).unwrap();
+        acceptor.join(id, 2);
+        serve_next(&serves, address);
+        assert_eq!(event(&acceptor), Event::Broken { worker: 1, error: Error::HandoffShut { worker: 1 } });
+        serve_next(&serves, address);
+    }
+
+    #[test]
+    fn a_stuck_workers_queue_is_left_to_it_where_no_other_serves_the_same() {
+        let acceptor = Acceptor::start().unwrap();
+        let ((id, address), (other, _)) = (listener(&acceptor), listener(&acceptor));
+        let (stuck, _idle) = (worker(&acceptor, 1), worker(&acceptor, 2));
+        acceptor.join(id, 1);
+        acceptor.join(other, 2);
+        let client = TcpStream::connect(address).unwrap();
+        assert_eq!(event(&acceptor), Event::Stuck { worker: 1 });
+        let Taken::Connection(connection) = stuck.take().unwrap() else { panic!("it was taken away") };
+        serve(connection, client);
     }
 
     #[test]

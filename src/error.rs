@@ -50,6 +50,12 @@ pub enum Error {
         /// How many connections the worker had been handed.
         owned: u64,
     },
+    /// A worker that lives has shut its end of the handoff down.
+    #[error("worker {worker} has shut down the socket on which connections are handed to it")]
+    HandoffShut {
+        /// The worker.
+        worker: u32,
+    },
 }
 
 impl Error {
@@ -65,7 +71,7 @@ impl Error {
             Error::FrameTooLarge { .. } => "ERR_RUST_CLUSTER_FRAME_TOO_LARGE".into(),
             Error::UnknownFrame { .. } => "ERR_RUST_CLUSTER_BAD_FRAME".into(),
             Error::StrayDescriptor { .. } => "ERR_RUST_CLUSTER_STRAY_DESCRIPTOR".into(),
-            Error::BadHandoff { .. } => "ERR_RUST_CLUSTER_BAD_HANDOFF".into(),
+            Error::BadHandoff { .. } | Error::HandoffShut { .. } => "ERR_RUST_CLUSTER_BAD_HANDOFF".into(),
         }
     }
 

@@ -20,6 +20,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt, SockType};
 
 use crate::error::{Error, Result};
@@ -95,10 +96,16 @@ impl Queue {
     /// to be dropped once it is in.
     ///
     /// # Errors
-    /// [`Error::Os`], `ETOOMANYREFS` when the user has too many descriptors in flight.
+    /// [`Error::HandoffShut`]; [`Error::Os`], `ETOOMANYREFS` when the user has too many descriptors in flight.
     pub fn put(&mut self, connection: &Connection) -> Result<bool> {
         let packet = connection.listener.to_le_bytes();
-        let sent = socket::send(self.near.as_fd(), &packet, Some(connection.socket.as_fd()))?;
+        let sent = match socket::send(self.near.as_fd(), &packet, Some(connection.socket.as_fd())) {
+            // A death does not say this: we hold the worker's end too.
+            Err(Error::Os { errno: Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN, .. }) => {
+                return Err(Error::HandoffShut { worker: self.worker });
+            }
+            sent => sent?,
+        };
         self.handed += u64::from(sent.is_some());
         Ok(sent.is_some())
     }
@@ -138,14 +145,14 @@ impl Queue {
     /// Receives a connection that the worker has refused.
     ///
     /// # Errors
-    /// [`Error::BadHandoff`] when the worker sends what it cannot have been handed.
+    /// [`Error::BadHandoff`] when the worker sends what it cannot have been handed, [`Error::HandoffShut`] when
+    /// it will send nothing more.
     pub fn receive_returned(&mut self) -> Result<Taken> {
         let owned = self.handed.saturating_sub(self.returned);
         let mut taken = take(self.near.as_fd(), self.worker, owned)?;
         if matches!(taken, Taken::End) {
             // We hold the worker's end too: it was shut down, and would be readable for ever.
-            let worker = self.worker;
-            return Err(Error::BadHandoff { worker, length: 0, descriptors: 0, listener: PROBE, owned });
+            return Err(Error::HandoffShut { worker: self.worker });
         }
         if let Taken::Connection(connection) = &mut taken {
             if owned == 0 || getsockopt(&connection.socket, sockopt::SockType) != Ok(SockType::Stream) {
@@ -194,7 +201,7 @@ impl Intake {
         while socket::send(self.far(), &listener.to_le_bytes(), Some(connection))?.is_none() {
             let mut writable = [PollFd::new(self.far(), PollFlags::POLLOUT)];
             match poll(&mut writable, PollTimeout::NONE) {
-                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(Error::os("poll", errno)),
             }
         }
@@ -343,10 +350,12 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_cannot_shut_its_end_down() {
+    fn a_worker_that_shuts_its_end_down_is_found_out() {
         let (mut queue, intake) = queue();
         rustix::net::shutdown(intake.far(), rustix::net::Shutdown::Write).unwrap();
-        assert!(matches!(queue.receive_returned(), Err(Error::BadHandoff { length: 0, .. })));
+        assert_eq!(queue.receive_returned().unwrap_err(), Error::HandoffShut { worker: 7 });
+        rustix::net::shutdown(intake.far(), rustix::net::Shutdown::Read).unwrap();
+        assert_eq!(queue.put(&connection(1).0), Err(Error::HandoffShut { worker: 7 }));
     }
 
     #[test]

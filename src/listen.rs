@@ -61,6 +61,8 @@ pub enum Kind {
 pub struct Opened {
     socket: OwnedFd,
     kind: Kind,
+    /// Whether it came as a descriptor.
+    adopted: bool,
     /// Held for its end.
     _path: Option<BoundPath>,
 }
@@ -104,6 +106,20 @@ impl Opened {
         nonblocking(&self.socket)
     }
 
+    /// Takes no more clients; those that have connected can still be accepted. They would be lost, if they came
+    /// between the last accept and the end of the socket.
+    ///
+    /// One that was adopted stays as it is: it may be another process's too, and serve on there.
+    pub fn refuse(&self) {
+        match self.kind {
+            _ if self.adopted => {}
+            Kind::Tcp => ignore_new_clients(self.socket()),
+            // accept(2) looks at those that wait first.
+            Kind::Pipe => drop(rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Read)),
+            Kind::Udp => {}
+        }
+    }
+
     /// The socket.
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -137,7 +153,7 @@ fn bind_internet(kind: SockType, address: SocketAddr, ipv6_only: bool, reuse_add
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).map_err(|errno| Error::os("bind", errno))?;
     let kind = if kind == SockType::Stream { Kind::Tcp } else { Kind::Udp };
-    Ok(Opened { socket, kind, _path: None })
+    Ok(Opened { socket, kind, adopted: false, _path: None })
 }
 
 fn parse(host: &str, port: u16) -> Result<SocketAddr> {
@@ -175,7 +191,7 @@ fn bind_path(path: &Path) -> Result<Opened> {
     })?;
     // At once, so that nobody takes it for abandoned before its owner listens; that sets the real backlog.
     listen(&socket, Backlog::MAXCONN).map_err(|errno| Error::os("listen", errno))?;
-    Ok(Opened { socket, kind: Kind::Pipe, _path: Some(BoundPath::new(path)) })
+    Ok(Opened { socket, kind: Kind::Pipe, adopted: false, _path: Some(BoundPath::new(path)) })
 }
 
 /// Whether a path is a socket on which nobody listens.
@@ -196,7 +212,32 @@ fn adopt(descriptor: RawFd) -> Result<Opened> {
     let kind = kind_of(descriptor).ok_or(Error::os("listen", Errno::EINVAL))?;
     // SAFETY: the descriptor is open, and the program gave it away with `listen({ fd })`.
     let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    Ok(Opened { socket, kind, _path: None })
+    Ok(Opened { socket, kind, adopted: true, _path: None })
+}
+
+/// Has a TCP socket drop each SYN. A client sends it again a second later, and finds the port closed, or opened
+/// anew. Where the kernel does not do so, those that come too late are reset.
+fn ignore_new_clients(socket: BorrowedFd<'_>) {
+    use nix::libc;
+    /// Where a TCP header has its flags, and two of them.
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut steps = [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS),
+        step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, SYN | ACK),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, SYN),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ];
+    let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+    let length = size_of_val(&program) as libc::socklen_t;
+    // SAFETY: the option takes a `sock_fprog` of that length, and the kernel copies the steps.
+    let _ = unsafe {
+        let program = (&raw const program).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program, length)
+    };
 }
 
 /// What an open descriptor is; `None` if it is closed, or no socket that libuv can adopt.
@@ -269,6 +310,38 @@ mod tests {
 
     fn temporary_path(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("rust-cluster-{}-{name}", std::process::id()))
+    }
+
+    #[test]
+    fn a_client_that_has_connected_is_accepted_after_others_were_refused() {
+        let opened = Opened::bind(&tcp(Some("127.0.0.1"), 0)).unwrap();
+        opened.listen(511).unwrap();
+        let address = SockaddrStorage::from(opened.address().unwrap());
+        let client = || {
+            let client = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_NONBLOCK, None).unwrap();
+            assert_eq!(connect(client.as_raw_fd(), &address), Err(Errno::EINPROGRESS));
+            client
+        };
+        let is_connected = |client: &OwnedFd| nix::sys::socket::getpeername::<SockaddrStorage>(client.as_raw_fd());
+        let early = client();
+        assert!(is_connected(&early).is_ok());
+        opened.refuse();
+        let late = client();
+        assert_eq!(is_connected(&late).unwrap_err(), Errno::ENOTCONN);
+        assert!(nix::sys::socket::accept(opened.socket().as_raw_fd()).is_ok());
+        assert_eq!(nix::sys::socket::accept(opened.socket().as_raw_fd()), Err(Errno::EAGAIN));
+    }
+
+    #[test]
+    fn a_client_of_a_path_that_has_connected_is_accepted_after_others_were_refused() {
+        let path = std::env::temp_dir().join(format!("rust-cluster-{}-refuse", std::process::id()));
+        let opened = Opened::bind(&Request::Unix { path: path.clone() }).unwrap();
+        opened.listen(511).unwrap();
+        let _early = UnixStream::connect(&path).unwrap();
+        opened.refuse();
+        assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        assert!(nix::sys::socket::accept(opened.socket().as_raw_fd()).is_ok());
+        assert_eq!(nix::sys::socket::accept(opened.socket().as_raw_fd()), Err(Errno::EAGAIN));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct WorkerStatus {
 /// What the acceptor has to tell.
 #[napi(object)]
 pub struct AcceptorEvent {
-    /// "broken", "starved", "stuck", "recovered".
+    /// "broken", "starved", "stuck", "recovered", "hasAll".
     pub kind: String,
     /// The worker it is about.
     pub worker: Option<u32>,
@@ -53,6 +53,7 @@ impl From<Event> for AcceptorEvent {
             Event::Starved { error } => ("starved", None, Some(error)),
             Event::Stuck { worker } => ("stuck", Some(worker), None),
             Event::Recovered { worker } => ("recovered", Some(worker), None),
+            Event::HasAll { worker } => ("hasAll", Some(worker), None),
         };
         AcceptorEvent {
             kind: kind.into(),
@@ -99,6 +100,13 @@ impl Acceptor {
     #[napi]
     pub fn remove_worker(&self, worker: u32) {
         self.core.remove_worker(worker);
+    }
+
+    /// Whether a worker that retires has all that was accepted for it in its queue; if not, the event "hasAll"
+    /// tells when to ask again.
+    #[napi]
+    pub fn has_all(&self, worker: u32) -> bool {
+        self.core.has_all(worker)
     }
 
     /// Stops watching for events.
@@ -186,6 +194,13 @@ impl RoundRobinHandle {
     #[napi]
     pub fn remove(&self, worker: u32) -> bool {
         self.acceptor.leave(self.listener, worker)
+    }
+
+    /// Takes off a worker that goes on serving what it was given; `true` if it was the last, and the socket is
+    /// closed.
+    #[napi]
+    pub fn retire(&self, worker: u32) -> bool {
+        self.acceptor.retire(self.listener, worker)
     }
 
     /// Closes the socket.

@@ -2,7 +2,7 @@
 //! JavaScript, one at a time, so that whatever JavaScript has not been given is still in the queue.
 
 use std::os::fd::{BorrowedFd, IntoRawFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
@@ -18,8 +18,14 @@ const BATCH: u32 = 16;
 /// The worker's end of its queue.
 #[napi]
 pub struct Intake {
-    core: Rc<Core>,
+    taker: Rc<Taker>,
     poll: Option<Rc<Poll>>,
+}
+
+/// Takes connections out of the queue, and gives them to JavaScript.
+struct Taker {
+    core: Core,
+    onconnection: Callback,
 }
 
 #[napi]
@@ -29,43 +35,46 @@ impl Intake {
     #[napi(constructor)]
     pub fn new(env: Env, fd: i32, onconnection: Function<'_>) -> Result<Self> {
         // SAFETY: the descriptor was inherited for this, and JavaScript gives it away.
-        let core = Rc::new(Core::new(unsafe { own(fd)? }));
+        let core = Core::new(unsafe { own(fd)? });
         // SAFETY: we are called by JavaScript, with a function.
         let onconnection = unsafe { Callback::new(env.raw(), "RUSTCLUSTERINTAKE", onconnection.raw()) };
-        let taker = Rc::clone(&core);
-        let poll = Rc::new_cyclic(|own_poll: &std::rc::Weak<Poll>| {
+        let taker = Rc::new(Taker { core, onconnection });
+        let taking = Rc::clone(&taker);
+        let poll = Rc::new_cyclic(|own_poll: &Weak<Poll>| {
             let own_poll = own_poll.clone();
             let ready = move |_| {
-                let stop = || own_poll.upgrade().inspect(|poll| poll.stop());
                 for _ in 0..BATCH {
-                    match taker.take() {
-                        Ok(Taken::Connection(connection)) => {
-                            // A listener's number is below 2³¹; JavaScript adopts the descriptor, or closes it.
-                            let listener = connection.listener.cast_signed();
-                            onconnection.call(&[listener, connection.socket.into_raw_fd()]);
-                            if own_poll.upgrade().is_none() {
-                                return;
-                            }
-                        }
-                        Ok(Taken::Probe) => {}
-                        Ok(Taken::Nothing) => return,
-                        Ok(Taken::Starved) => {
-                            stop();
-                            return onconnection.call(&[0, -1]);
+                    let found = taking.take_one();
+                    let Some(poll) = own_poll.upgrade() else { return };
+                    match found {
+                        Found::One => {}
+                        Found::Nothing => return,
+                        Found::Starved => {
+                            poll.stop();
+                            return taking.onconnection.call(&[0, -1]);
                         }
                         // The primary is gone, which the channel tells.
-                        Ok(Taken::End) | Err(_) => {
-                            stop();
-                            return;
-                        }
+                        Found::End => return poll.stop(),
                     }
                 }
             };
-            Poll::new(env.raw(), core.far(), ready).expect("the descriptor is a socket that nobody watches")
+            Poll::new(env.raw(), taker.core.far(), ready).expect("the descriptor is a socket that nobody watches")
         });
         poll.start(READABLE);
         poll.set_reference(false);
-        Ok(Intake { core, poll: Some(poll) })
+        Ok(Intake { taker, poll: Some(poll) })
+    }
+
+    /// Takes all that is in the queue, now; `false` if no descriptor is left to receive it with.
+    #[napi]
+    pub fn drain(&self) -> bool {
+        loop {
+            match self.taker.take_one() {
+                Found::One => {}
+                Found::Starved => return false,
+                Found::Nothing | Found::End => return true,
+            }
+        }
     }
 
     /// Gives a connection back to the primary, which asks another worker. The descriptor stays open here: it
@@ -74,7 +83,7 @@ impl Intake {
     pub fn give_back(&self, listener: u32, fd: i32) -> Result<()> {
         // SAFETY: JavaScript got the number from `onconnection`, and has not closed it.
         let connection = unsafe { BorrowedFd::borrow_raw(fd) };
-        Ok(self.core.give_back(listener, connection)?)
+        Ok(self.taker.core.give_back(listener, connection)?)
     }
 
     /// Watches the queue again, after no descriptor was left.
@@ -105,5 +114,29 @@ impl Intake {
     #[napi]
     pub fn close(&mut self) {
         self.poll = None;
+    }
+}
+
+enum Found {
+    One,
+    Nothing,
+    Starved,
+    End,
+}
+
+impl Taker {
+    fn take_one(&self) -> Found {
+        match self.core.take() {
+            Ok(Taken::Connection(connection)) => {
+                // A listener's number is below 2³¹; JavaScript adopts the descriptor, or closes it.
+                let listener = connection.listener.cast_signed();
+                self.onconnection.call(&[listener, connection.socket.into_raw_fd()]);
+                Found::One
+            }
+            Ok(Taken::Probe) => Found::One,
+            Ok(Taken::Nothing) => Found::Nothing,
+            Ok(Taken::Starved) => Found::Starved,
+            Ok(Taken::End) | Err(_) => Found::End,
+        }
     }
 }

@@ -1,0 +1,30 @@
+'use strict';
+
+// The last worker that leaves serves all that clients have connected: what is in the queues, and what is
+// still in the kernel.
+
+const assert = require('node:assert/strict');
+const { test } = require('node:test');
+const { run } = require('../support/program');
+const way = require('../support/way');
+
+const skip = way === 'node' && "Node's own cluster closes what waits";
+
+/** More than a queue holds, so that some wait in the kernel. */
+const CLIENTS = 500;
+
+for (const who of ['primary', 'worker']) {
+  for (const workers of [1, 3]) {
+    test(`${workers} blocked workers leave at the wish of the ${who}: all clients are served`, {
+      skip,
+    }, async () => {
+      const env = { WORKERS: workers, CLIENTS, WHO: who };
+      const exits = Array(workers).fill(0);
+      await run('engine/programs/leaving.js', { env, exits }, async program => {
+        await program.lines(new RegExp(`^${CLIENTS} served$`));
+        await program.lines(/^a late one: ECONNREFUSED$/);
+        assert.deepEqual(await program.end(), { code: 0, signal: null });
+      });
+    });
+  }
+}
