@@ -28,3 +28,20 @@ for (const who of ['primary', 'worker']) {
     });
   }
 }
+
+test('a worker that leaves serves until its primary knows', { skip }, async () => {
+  await run('engine/programs/leaving-unheard.js', { exits: [0] }, async program => {
+    await program.lines(/^served$/);
+    assert.deepEqual(await program.end(), { code: 0, signal: null });
+  });
+});
+
+test('a worker is told to leave when all that is its own is in its queue', { skip }, async () => {
+  const env = { WORKERS: 1, CLIENTS, WHO: 'primary' };
+  await run('engine/programs/leaving.js', { env, exits: [0] }, async program => {
+    const [[, before]] = await program.lines(/^told to leave after (\d+) connections$/);
+    // A turn of its loop takes 16 at most: it has taken some for the others to find room.
+    assert.ok(before > 16, `${before} connections`);
+    await program.end();
+  });
+});

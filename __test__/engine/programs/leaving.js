@@ -27,7 +27,15 @@ if (cluster.isPrimary) {
     console.log(`a late one: ${late}`);
   });
 } else {
-  net.createServer(socket => socket.end('served')).listen(0, '127.0.0.1');
+  let served = 0;
+  const server = net.createServer(socket => {
+    served++;
+    socket.end('served');
+  });
+  server.listen(0, '127.0.0.1');
+  process.on('internalMessage', ({ act }) => {
+    if (act === 'disconnect') console.log(`told to leave after ${served} connections`);
+  });
   process.on('message', message => {
     if (message === 'leave') return cluster.worker.disconnect();
     process.send('blocked');
