@@ -143,6 +143,15 @@ declare namespace cluster {
      * @since Node 9.4.0
      */
     windowsHide?: boolean | undefined;
+
+    /**
+     * The signal that the kernel sends a worker when the primary dies (more exactly: when the thread that
+     * forked it ends): with `'SIGKILL'` even a stuck worker ends at once. Without it a worker exits as soon as
+     * its event loop turns. An unknown one throws `ERR_UNKNOWN_SIGNAL`.
+     * @default undefined
+     * @since rust-cluster 0.1.0
+     */
+    parentDeathSignal?: string | number | undefined;
   }
 
   /** Where a worker listens. */
