@@ -26,6 +26,8 @@ import type nodeCluster = require('node:cluster');
  * - `ERR_RUST_CLUSTER_BAD_MESSAGE`, `ERR_RUST_CLUSTER_BAD_FRAME`, `ERR_RUST_CLUSTER_FRAME_TOO_LARGE`,
  *   `ERR_RUST_CLUSTER_STRAY_DESCRIPTOR`, `ERR_RUST_CLUSTER_BAD_HANDOFF`, with a worker's 'error' (a warning, if
  *   nobody listens): what came from it cannot be read. Its channel is closed.
+ * - `ERR_RUST_CLUSTER_QUEUE_FULL`, in the same way: the worker does not read, and more than `maxQueuedBytes` wait for it.
+ * - `ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE`, thrown by `send()`: no channel takes a message of more than 512 MiB.
  *
  * and these warnings (`process.on('warning')`):
  *
@@ -143,6 +145,24 @@ declare namespace cluster {
      * @since Node 9.4.0
      */
     windowsHide?: boolean | undefined;
+
+    /**
+     * How many bytes the longest message that a worker sends may have, as it travels: 4096 at least. One that
+     * is longer ends the worker's channel, with the 'error' `ERR_RUST_CLUSTER_FRAME_TOO_LARGE`. What cannot
+     * be throws `ERR_INVALID_ARG_VALUE`.
+     * @default 536870888, what the longest string of V8 has
+     * @since rust-cluster 0.1.0
+     */
+    maxMessageSize?: number | undefined;
+
+    /**
+     * How many bytes may wait for a worker that does not read them: 131072 at least, where `send()` has begun
+     * to return false. A message that makes them more ends the worker's channel, with the 'error'
+     * `ERR_RUST_CLUSTER_QUEUE_FULL`. What cannot be throws `ERR_INVALID_ARG_VALUE`.
+     * @default undefined, as many as there is memory for
+     * @since rust-cluster 0.1.0
+     */
+    maxQueuedBytes?: number | undefined;
 
     /**
      * The signal that the kernel sends a worker when the primary dies (more exactly: when the thread that

@@ -76,13 +76,14 @@ class Channel {
   #closed = false;
   #onclosed;
 
-  constructor(target, fd, serialization) {
+  constructor(target, fd, serialization, limits) {
     this.target = target;
     this.advanced = serialization === 'advanced';
     this.native = new native.Channel(
       fd,
       () => this.#receive(),
       () => this.#written(),
+      limits,
     );
     this.control = new Control(this.native);
   }
@@ -102,18 +103,25 @@ class Channel {
   writeControl(message, fd) {
     try {
       this.native.sendJson(CONTROL, JSON.stringify(message), fd);
-    } catch {
-      // The other process is gone; the end of the channel says so to all.
+    } catch (error) {
+      // The other process is gone; the end of the channel says so to all. Or it does not read.
+      if (isQueueFull(error)) this.#fail(error);
     }
   }
 
   /**
    * Queues a message.
    * @returns {number} bytes that wait
-   * @throws what cannot be serialised, EPIPE, EMFILE
+   * @throws what cannot be serialised, EPIPE, EMFILE, ERR_RUST_CLUSTER_QUEUE_FULL
    */
   send(message, fd, callback) {
-    let queued = this.#encode(message, fd);
+    let queued;
+    try {
+      queued = this.#encode(message, fd);
+    } catch (error) {
+      if (isQueueFull(error)) this.#fail(error);
+      throw error;
+    }
     if (typeof callback === 'function') {
       if (queued > 0) queued = this.native.flush();
       if (queued > 0) this.#unwritten.push([this.native.end, callback]);
@@ -257,6 +265,13 @@ class Channel {
     this.#receive();
   }
 
+  /** Ends the channel at once, and says why. What waits to be written is lost. */
+  #fail(reason) {
+    if (this.#ended) return;
+    process.nextTick(() => this.onbroken(reason));
+    this.#end();
+  }
+
   /** The other process has closed its end. */
   #end() {
     if (this.#ended) return;
@@ -299,4 +314,6 @@ function isInternal(message) {
   );
 }
 
-module.exports = { Channel, isOwnControl: message => controlMessages.has(message) };
+const isQueueFull = ({ code }) => code === 'ERR_RUST_CLUSTER_QUEUE_FULL';
+
+module.exports = { Channel, isQueueFull, isOwnControl: message => controlMessages.has(message) };

@@ -82,14 +82,22 @@ module.exports = {
     Object.assign(new Error(`a message that cannot be read arrived (${cause.message})`), {
       code: 'ERR_RUST_CLUSTER_BAD_MESSAGE',
     }),
-  brokenWorker: ({ id, process: { pid } }, { code, message }) =>
-    nodeError(
+  brokenWorker({ id, process: { pid } }, { code, message }) {
+    const does =
+      code === 'ERR_RUST_CLUSTER_QUEUE_FULL'
+        ? 'does not read what it is sent'
+        : 'sent the primary what no worker sends';
+    const todo =
+      code === 'ERR_RUST_CLUSTER_QUEUE_FULL'
+        ? 'Look in that worker for code that keeps its event loop from turning, send it less, or raise maxQueuedBytes.'
+        : 'Look in that worker for code that writes to, or closes, descriptors that it did not open.';
+    return nodeError(
       Error,
       code,
-      `Worker ${id} (pid ${pid}) sent the primary what no worker sends: ${message}. ` +
-        'Its channel was closed, and it gets no more connections; the other workers go on. ' +
-        'Look in that worker for code that writes to, or closes, descriptors that it did not open.',
-    ),
+      `Worker ${id} (pid ${pid}) ${does}: ${message}. Its channel was closed, and it gets no more connections; ` +
+        `the other workers go on. ${todo}`,
+    );
+  },
   tooLate: () =>
     nodeError(
       Error,

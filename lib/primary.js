@@ -92,7 +92,7 @@ function install(cluster) {
     }
   }
 
-  /** A worker that does not speak our protocol is heard no more. */
+  /** A worker that does not speak our protocol, or does not listen, is heard no more. */
   function broken(worker, reason) {
     const error = errors.brokenWorker(worker, reason);
     listeners.remove(worker);

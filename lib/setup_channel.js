@@ -6,7 +6,7 @@
 
 const { deprecate } = require('node:util');
 
-const { Channel, isOwnControl } = require('./channel');
+const { Channel, isOwnControl, isQueueFull } = require('./channel');
 const errors = require('./errors');
 const handles = require('./handles');
 
@@ -85,6 +85,11 @@ function setupChannel(target, fd, serialization, limits) {
         : channel.send(message, -1, callback);
       return queued < HIGH_WATER;
     } catch (error) {
+      if (isQueueFull(error)) {
+        // The worker's 'error' event tells of it.
+        if (typeof callback === 'function') process.nextTick(callback, error);
+        return false;
+      }
       if (!isKernelError(error)) throw error;
       // An older signature: _send(message, handle, swallowErrors).
       if (options !== true && !options?.swallowErrors)

@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
-use crate::frame::{Header, Kind, HEADER};
+use crate::frame::{Header, Kind, HEADER, LIMIT};
 use crate::socket;
 use crate::spare::Spare;
 
@@ -69,7 +69,8 @@ impl Channel {
     /// Queues a frame whose payload `write` appends, and writes the queue if `now`, or if enough waits.
     ///
     /// # Errors
-    /// [`Error::Os`] when the peer is gone: the frame and all that waited are dropped.
+    /// [`Error::Os`] when the peer is gone: the frame and all that waited are dropped. [`Error::MessageTooLarge`]:
+    /// nothing was queued.
     pub fn push(
         &self,
         kind: Kind,
@@ -78,7 +79,7 @@ impl Channel {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Pushed> {
         let mut outgoing = self.outgoing.lock();
-        outgoing.push(kind, descriptor, write);
+        outgoing.push(kind, descriptor, write)?;
         if !outgoing.blocked && (now || outgoing.queued() >= FLUSH_AT) {
             outgoing.flush(self.socket.as_fd())?;
         }
@@ -148,7 +149,7 @@ impl Outgoing {
         Pushed { queued, blocked: self.blocked, untold }
     }
 
-    fn push(&mut self, kind: Kind, descriptor: Option<OwnedFd>, write: impl FnOnce(&mut Vec<u8>)) {
+    fn push(&mut self, kind: Kind, descriptor: Option<OwnedFd>, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         if self.bytes.is_empty() {
             self.bytes = OUTGOING.take();
         }
@@ -157,11 +158,16 @@ impl Outgoing {
         self.bytes.extend_from_slice(&[0; HEADER]);
         write(&mut self.bytes);
         let length = self.bytes.len() - header - HEADER;
+        if length > LIMIT {
+            self.bytes.truncate(header);
+            return Err(Error::MessageTooLarge { length, limit: LIMIT });
+        }
         let encoded = Header { length, kind, descriptor: descriptor.is_some() }.encode();
         self.bytes[header..header + HEADER].copy_from_slice(&encoded);
         if let Some(descriptor) = descriptor {
             self.descriptors.push_back((position, descriptor));
         }
+        Ok(())
     }
 
     fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<()> {
@@ -345,7 +351,6 @@ impl Incoming {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::LIMIT;
     use nix::sys::socket::SockType;
     use std::fs::File;
     use std::io::{Read as _, Write as _};
@@ -500,6 +505,17 @@ mod tests {
         assert!(incoming.next_run().unwrap().is_some());
         assert!(incoming.next_run().unwrap().is_none());
         assert_eq!((incoming.buffer.capacity(), channel.outgoing.lock().bytes.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn a_message_that_no_peer_would_take_is_not_queued() {
+        let (channel, far) = ends();
+        push(&channel, b"before", None, false);
+        let too_long = channel.push(Kind::Advanced, None, true, |bytes| bytes.resize(bytes.len() + LIMIT + 1, 0));
+        assert_eq!(too_long, Err(Error::MessageTooLarge { length: LIMIT + 1, limit: LIMIT }));
+        push(&channel, b"after", None, true);
+        let messages = drain(&mut Incoming::new(LIMIT), far.as_fd());
+        assert_eq!(messages, [(vec!["before".into(), "after".into()], None)]);
     }
 
     #[test]

@@ -22,6 +22,22 @@ pub enum Error {
         /// Bytes allowed.
         limit: usize,
     },
+    /// A message is larger than any peer takes.
+    #[error("a message of {length} bytes was to be sent, the limit is {limit}: send it in pieces, or as a file")]
+    MessageTooLarge {
+        /// Its bytes.
+        length: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// More waits for the peer than it may.
+    #[error("{queued} bytes wait for a process that does not read them, the limit is {limit}")]
+    QueueFull {
+        /// Bytes that wait.
+        queued: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
     /// The peer sent a frame of a kind that does not exist.
     #[error("a frame of unknown kind {kind} arrived: the other process does not speak this protocol")]
     UnknownFrame {
@@ -69,9 +85,12 @@ impl Error {
         match self {
             Error::Os { errno, .. } => format!("{errno:?}"),
             Error::FrameTooLarge { .. } => "ERR_RUST_CLUSTER_FRAME_TOO_LARGE".into(),
+            Error::MessageTooLarge { .. } => "ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE".into(),
+            Error::QueueFull { .. } => "ERR_RUST_CLUSTER_QUEUE_FULL".into(),
             Error::UnknownFrame { .. } => "ERR_RUST_CLUSTER_BAD_FRAME".into(),
             Error::StrayDescriptor { .. } => "ERR_RUST_CLUSTER_STRAY_DESCRIPTOR".into(),
-            Error::BadHandoff { .. } | Error::HandoffShut { .. } => "ERR_RUST_CLUSTER_BAD_HANDOFF".into(),
+            Error::BadHandoff { .. } => "ERR_RUST_CLUSTER_BAD_HANDOFF".into(),
+            Error::HandoffShut { .. } => "ERR_RUST_CLUSTER_BAD_HANDOFF".into(),
         }
     }
 

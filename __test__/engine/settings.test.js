@@ -40,3 +40,19 @@ test('a setting that can be is kept', { skip }, () => {
   cluster.setupPrimary(settings);
   for (const [name, value] of Object.entries(settings)) assert.equal(cluster.settings[name], value);
 });
+
+for (const [what, code, end] of [
+  ['send', 'ERR_RUST_CLUSTER_FRAME_TOO_LARGE', 0],
+  ['sleep', 'ERR_RUST_CLUSTER_QUEUE_FULL', 'SIGKILL'],
+]) {
+  test(`a worker beyond its limit loses its channel, the others go on (${what})`, { skip }, async () => {
+    await run('engine/programs/limits.js', { env: { DO: what }, exits: [0, end] }, async program => {
+      await program.lines(/^still there$/);
+      await program.end();
+      assert.deepEqual(
+        program.stdout.filter(line => line.startsWith('error')),
+        [`error ${code}`],
+      );
+    });
+  });
+}

@@ -79,6 +79,8 @@ const PROVOKE = {
       require('./index.js');`,
     ]),
   ERR_RUST_CLUSTER_STARVED: () => node([path.join(PROGRAMS, 'starved.js')], { limit: 64 }),
+  ERR_RUST_CLUSTER_QUEUE_FULL: () => node([path.join(PROGRAMS, 'full-queue.js')]),
+  ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE: () => node([path.join(PROGRAMS, 'too-large.js')]),
   ERR_RUST_CLUSTER_BAD_FRAME: () => brokenWorker('unknownKind'),
   ERR_RUST_CLUSTER_FRAME_TOO_LARGE: () => brokenWorker('largeFrame'),
   ERR_RUST_CLUSTER_STRAY_DESCRIPTOR: () => brokenWorker('strayDescriptor'),
@@ -86,7 +88,7 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_BAD_HANDOFF: () => brokenWorker('bareReturn'),
 };
 
-const OF_BROKEN_WORKERS = /BAD_FRAME|TOO_LARGE|STRAY|BAD_MESSAGE|BAD_HANDOFF/;
+const OF_BROKEN_WORKERS = /BAD_FRAME|FRAME_TOO_LARGE|STRAY|BAD_MESSAGE|BAD_HANDOFF/;
 
 test('the document, the source, the types and this test know the same codes', () => {
   const documented = unique(TEXTS.keys());

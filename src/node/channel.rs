@@ -60,6 +60,16 @@ pub struct Channel {
     turn: Option<Turn>,
     reads: Rc<Cell<u32>>,
     ended: Cell<bool>,
+    most_queued: usize,
+}
+
+/// What the other process may cost us.
+#[napi(object)]
+pub struct Limits {
+    /// Bytes of the longest message it may send.
+    pub max_message_size: Option<u32>,
+    /// Bytes that may wait for it; without a number, as many as memory has room for.
+    pub max_queued_bytes: Option<f64>,
 }
 
 /// The socket as the loop sees it.
@@ -125,7 +135,9 @@ impl Channel {
     /// Takes over a socket. `onread` is called when `read` has something, `onwrite` when the kernel took more
     /// of what waited.
     #[napi(constructor)]
-    pub fn new(env: Env, fd: i32, onread: Function<'_>, onwrite: Function<'_>) -> Result<Self> {
+    pub fn new(env: Env, fd: i32, onread: Function<'_>, onwrite: Function<'_>, limits: Option<Limits>) -> Result<Self> {
+        let (longest, most_queued) =
+            limits.map_or((None, None), |limits| (limits.max_message_size, limits.max_queued_bytes));
         // SAFETY: JavaScript got the number from `fork`, or it was inherited for this, and gives it away.
         let socket = unsafe { own(fd)? };
         let core = Arc::new(Core::new(socket));
@@ -167,18 +179,20 @@ impl Channel {
         })?;
         Ok(Channel {
             core: Some(core),
-            incoming: RefCell::new(Incoming::new(LIMIT)),
+            incoming: RefCell::new(Incoming::new(longest.map_or(LIMIT, |longest| longest as usize))),
             watch: Some(watch),
             turn: Some(Turn { prepare, sent }),
             reads,
             ended: Cell::new(false),
+            most_queued: most_queued.map_or(usize::MAX, |most| most as usize),
         })
     }
 
     /// Queues a message of JSON text and returns how many bytes wait. `fd`: a descriptor to go along (it is
     /// duplicated), or -1. `kind`: 1 a user's message, 3 the cluster's.
     ///
-    /// Throws `EPIPE` or `ECONNRESET` when the other process is gone, and `EMFILE`.
+    /// Throws `EPIPE` or `ECONNRESET` when the other process is gone, `EMFILE`, and
+    /// `ERR_RUST_CLUSTER_QUEUE_FULL` when more waits than the limit allows: the channel is to be ended.
     #[napi]
     pub fn send_json(&self, env: Env, kind: u32, message: JsString<'_>, fd: i32) -> Result<u32> {
         let kind = if kind == Kind::Control as u32 { Kind::Control } else { Kind::Json };
@@ -330,11 +344,18 @@ impl Channel {
             fd => Some(socket::duplicate(unsafe { BorrowedFd::borrow_raw(fd) })?),
         };
         let first = !turn.sent.replace(true);
-        let pushed = core.push(kind, descriptor, first, write)?;
+        let mut pushed = core.push(kind, descriptor, first, write)?;
         if first {
             turn.prepare.arm();
         }
+        // What one turn joins has not been offered to the kernel yet.
+        if pushed.queued > self.most_queued {
+            pushed = core.flush()?;
+        }
         self.update(core, pushed);
+        if pushed.queued > self.most_queued {
+            return Err(Error::QueueFull { queued: pushed.queued, limit: self.most_queued }.into());
+        }
         Ok(count(pushed.queued))
     }
 

@@ -19,7 +19,7 @@ export const names: Same<
   keyof cluster.Cluster | keyof cluster.Worker | keyof cluster.ClusterSettings | keyof cluster.Address,
   | keyof nodeCluster.Cluster
   | (keyof nodeCluster.Worker | 'suicide' | 'state')
-  | (keyof nodeCluster.ClusterSettings | 'parentDeathSignal')
+  | (keyof nodeCluster.ClusterSettings | 'maxMessageSize' | 'maxQueuedBytes' | 'parentDeathSignal')
   | (keyof nodeCluster.Address | 'fd')
 > = true;
 

@@ -1,0 +1,38 @@
+'use strict';
+
+// A worker that does as DO says, beside a good one, under limits.
+
+const cluster = require('rust-cluster');
+
+const LIMIT = 1024 * 1024;
+
+if (cluster.isPrimary) {
+  cluster.setupPrimary({ maxMessageSize: 65536, maxQueuedBytes: LIMIT });
+  const good = cluster.fork({ DO: 'answer' });
+  const bad = cluster.fork();
+  bad.on('error', ({ code }) => console.log(`error ${code}`));
+  bad.on('disconnect', () => {
+    good.send('still there?');
+    // One that runs its loop exits by itself.
+    if (process.env.DO === 'sleep') bad.process.kill('SIGKILL');
+  });
+  good.on('message', text => {
+    console.log(text);
+    good.disconnect();
+  });
+  bad.once('message', () => {
+    // Joined in one turn it would be too much: a worker that reads is not ended for that.
+    const part = 'x'.repeat(64 * 1024);
+    if (process.env.DO === 'sleep') while (bad.isConnected()) bad.send(part);
+    else for (let sent = 0; sent < 18; sent++) bad.send(part);
+  });
+} else if (process.env.DO === 'answer') {
+  process.on('message', () => process.send('still there'));
+} else if (process.env.DO === 'sleep') {
+  process.send('ready');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+} else {
+  // The longest that is allowed, quotes and all, and one that is longer.
+  process.send('x'.repeat(65534));
+  process.send('x'.repeat(65535));
+}
