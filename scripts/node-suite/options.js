@@ -11,8 +11,9 @@ and once under rust-cluster, and compares results and the exits of all processes
 line that ends in < is worse than the control; then the exit code is 1, and 2 if nothing could be run.
 
   --node BIN        the Node to run them with (default: the one that runs this)
-  --set NAMES       cluster (default), handles, net, http, dgram, all, or any NAME for test-NAME-*;
-                    more than one with commas
+  --set NAMES       cluster (default); any other NAME for test-NAME-*; handles: those of child-process, net,
+                    http, tls, dgram and others that use cluster or pass handles; all: cluster, handles, net,
+                    http, dgram, tls, https and http2. More than one with commas
   --only PATTERN    only tests whose name, such as parallel/test-cluster-basic, matches this expression
   --way WAY         register (default): NODE_OPTIONS=--require=register.js
                     require: what a test gets for 'cluster' is require('rust-cluster')

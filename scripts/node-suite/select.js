@@ -15,12 +15,23 @@ const path = require('node:path');
 const sets = {
   cluster: { prefixes: ['cluster'] },
   handles: {
-    prefixes: ['child-process-fork', 'child-process-send', 'net', 'http', 'https', 'http2', 'tls', 'dgram'],
+    prefixes: [
+      'child-process',
+      'diagnostics-channel',
+      'inspector',
+      'listen-fd',
+      'net',
+      'http',
+      'https',
+      'http2',
+      'tls',
+      'dgram',
+    ],
     where: source => usesCluster(source) || passesHandles(source),
   },
 };
 
-const all = ['cluster', 'handles', 'net', 'http', 'dgram'];
+const all = ['cluster', 'handles', 'net', 'http', 'dgram', 'tls', 'https', 'http2'];
 
 function usesCluster(source) {
   return /(?:require|import)\(['"](?:node:)?cluster['"]\)|from ['"](?:node:)?cluster['"]/.test(source);
@@ -29,7 +40,7 @@ function usesCluster(source) {
 /** A second argument of `send()` need not be a handle: too many tests do no harm, too few would. */
 function passesHandles(source) {
   const hasChannel = /\bfork\(|process\.send\(|require\(['"](?:node:)?child_process['"]\)/.test(source);
-  return hasChannel && /\bsend\(.*, *[A-Za-z_.]+/.test(source);
+  return hasChannel && /\bsend\([^;]*?,\s*[A-Za-z_.]+/.test(source);
 }
 
 /**
