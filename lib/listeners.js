@@ -206,9 +206,11 @@ function keyOf({ address, port, addressType, fd, index }) {
 /** What a worker asks for, as the addon takes it. The message is the worker's: nothing in it is sure. */
 function wantedOf({ address, port, addressType, fd, flags }) {
   const integer = value => (Number.isInteger(value) ? value : undefined);
+  const udp = `${addressType}`.startsWith('udp');
   return {
     address: typeof address === 'string' ? shortest({ address, port }) : undefined,
-    port: integer(port),
+    // dgram lets every port through: libuv takes its last 16 bits.
+    port: udp ? port & 0xffff : integer(port),
     addressType: `${addressType}`,
     fd: fd >= 0 ? integer(fd) : undefined,
     flags: integer(flags),

@@ -8,6 +8,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const differences = require('../support/differences');
+const { freePort } = require('../support/free-port');
 const { runCase } = require('../support/run-case');
 
 const PROGRAM = 'compatibility/programs/bad-input.js';
@@ -133,6 +134,13 @@ test('bad input: a user that one may not become', { skip: notRoot }, async () =>
   const { said, control } = await both('a user that one may not become', {});
   assert.deepEqual(said.fork[0].slice(0, 2), ['Error', 'EPERM']);
   assert.deepEqual(said, control);
+});
+
+test('bad input: a UDP port of more than 16 bits is cut', async () => {
+  const options = { env: { PORT: await freePort() }, exits: [0] };
+  const { said, control } = await both('UDP ports of more than 16 bits', options);
+  assert.deepEqual(said, control);
+  assert.equal(Object.keys(said).length, 5);
 });
 
 const cuts = !differences.refusesLongPaths && 'libuv of Node < 24 cuts it';

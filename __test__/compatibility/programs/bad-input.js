@@ -181,6 +181,24 @@ cases({
     },
   },
 
+  'UDP ports of more than 16 bits': {
+    primary(cluster) {
+      cluster.fork();
+    },
+    worker({ worker }) {
+      const ports = [65536, -65536, 65536 + Number(process.env.PORT), '131072', Number.NaN];
+      const done = after(ports.length, () => worker.disconnect());
+      for (const port of ports) {
+        const socket = dgram.createSocket({ type: 'udp4', reuseAddr: true });
+        socket.bind({ port, address: '127.0.0.1' }, () => {
+          const bound = socket.address().port;
+          say(`${port}`, bound === port % 65536 ? 'as asked' : bound > 0);
+          done();
+        });
+      }
+    },
+  },
+
   'a path that is too long': {
     primary(cluster) {
       cluster.fork();
