@@ -1,6 +1,6 @@
 'use strict';
 
-// ES modules and TypeScript: named imports are live, in primary and worker.
+// ES modules and TypeScript: named imports are live, in primary and worker, whatever loads them.
 
 const assert = require('node:assert/strict');
 const path = require('node:path');
@@ -19,7 +19,7 @@ const [major, minor] = process.versions.node.split('.').map(Number);
 async function load(file, { nodeArgs = [], ...options }) {
   const hooks = way === 'node' ? ['--import', HOOKS] : [];
   let said;
-  const all = { exits: [0], nodeArgs: [...hooks, ...nodeArgs], ...options };
+  const all = { exits: [0], nodeArgs: [...nodeArgs, ...hooks], ...options };
   await run(`compatibility/programs/modules/${file}`, all, async program => {
     const end = await program.end();
     assert.deepEqual(end, { code: 0, signal: null }, program.stderr.join('\n'));
@@ -82,9 +82,28 @@ test("compat 15: the names to import are those of Node's cluster", async () => {
 });
 
 const hasTypes = major > 22 || (major === 22 && minor >= 6);
-test('compat: a TypeScript program, Node >= 22.6', { skip: !hasTypes && 'Node >= 22.6 has it' }, async () => {
-  const types = ['--experimental-strip-types', '--disable-warning=ExperimentalWarning'];
+const skipTypes = !hasTypes && 'Node >= 22.6 has it';
+const strip = ['--experimental-strip-types', '--disable-warning=ExperimentalWarning'];
+const TSX = path.join(path.dirname(require.resolve('tsx/package.json')), 'dist');
 
-  const said = await load('typescript.mts', { nodeArgs: [...types, ...register] });
-  assert.deepEqual(said.message, [[true, true, true]]);
-});
+/** What runs TypeScript: what node is given before everything else. */
+const runners = {
+  'node --experimental-strip-types': { args: strip, skip: skipTypes },
+  'node --import tsx': { args: ['--import', pathToFileURL(path.join(TSX, 'loader.mjs')).href] },
+  tsx: { args: [path.join(TSX, 'cli.mjs')] },
+};
+
+for (const [runner, { args, skip = false }] of Object.entries(runners)) {
+  test(`compat 15: TypeScript: node:cluster with register: ${runner}`, { skip }, async () => {
+    const said = await load('typescript.mts', { nodeArgs: [...args, ...register] });
+    assert.deepEqual(said.message, [[true, true, true]]);
+  });
+
+  for (const exec of ['typescript-worker.mts', 'typescript-worker.cts']) {
+    test(`compat 15: TypeScript: the package, with ${exec} as exec: ${runner}`, { skip }, async () => {
+      const env = { EXEC: path.join(__dirname, 'programs', 'modules', exec) };
+      const said = await load('typescript-package.mts', { env, nodeArgs: args });
+      assert.deepEqual(said.message, [[true, true, false, 1, true, true]]);
+    });
+  }
+}
