@@ -97,13 +97,14 @@ for (const [runner, { args, skip = false }] of Object.entries(runners)) {
   test(`compat 15: TypeScript: node:cluster with register: ${runner}`, { skip }, async () => {
     const said = await load('typescript.mts', { nodeArgs: [...args, ...register] });
     assert.deepEqual(said.message, [[true, true, true]]);
+    assert.deepEqual(said.ours, [[differences.suicide, differences.suicide]]);
   });
 
   for (const exec of ['typescript-worker.mts', 'typescript-worker.cts']) {
     test(`compat 15: TypeScript: the package, with ${exec} as exec: ${runner}`, { skip }, async () => {
       const env = { EXEC: path.join(__dirname, 'programs', 'modules', exec) };
       const said = await load('typescript-package.mts', { env, nodeArgs: args });
-      assert.deepEqual(said.message, [[true, true, false, 1, true, true]]);
+      assert.deepEqual(said.message, [[true, true, false, 1, differences.suicide, true, true]]);
     });
   }
 }

@@ -4,5 +4,5 @@ const http: typeof import('node:http') = require('node:http');
 const { isWorker, isPrimary } = cluster;
 const server = http.createServer().listen(0, '127.0.0.1', () => {
   const { port } = server.address() as import('node:net').AddressInfo;
-  process.send?.([port > 0, isWorker, isPrimary, cluster.worker?.id]);
+  process.send?.([port > 0, isWorker, isPrimary, cluster.worker?.id, 'suicide' in cluster.Worker.prototype]);
 });
