@@ -54,16 +54,19 @@ for (const means of ['exclusive', 'handle']) {
 }
 
 const skipReusePort = !hasReusePort && 'Node >= 22.12 has it';
-test('compat 2: reusePort bypasses the primary, Node >= 22.12', { skip: skipReusePort }, async () => {
-  const env = { MEANS: 'reusePort' };
-  const { first, second, listening } = await compat('listen(handle), exclusive and reusePort', {
-    env,
-    exits: [0, 0],
+for (const host of ['', '127.0.0.1']) {
+  const title = `compat 2: reusePort bypasses the primary, ${host || 'no host'}, Node >= 22.12`;
+  test(title, { skip: skipReusePort }, async () => {
+    const env = { MEANS: 'reusePort', HOST: host };
+    const { first, second, listening } = await compat('listen(handle), exclusive and reusePort', {
+      env,
+      exits: [0, 0],
+    });
+    assert.deepEqual(first, [true]);
+    assert.equal(typeof second[0], 'number', 'both listen');
+    assert.equal(listening, undefined);
   });
-  assert.deepEqual(first, [true]);
-  assert.equal(typeof second[0], 'number', 'both listen');
-  assert.equal(listening, undefined);
-});
+}
 
 for (const by of ['primary', 'worker']) {
   test(`compat 3: a worker whose channel the ${by} closes exits with code 0`, async () => {

@@ -30,6 +30,7 @@ const expected = {
   'net.Socket, Unix': ['Socket', ANSWER],
   'net.Socket, keepOpen': ['Socket', `sender and ${ANSWER}`],
   'net.Socket, half-open': ['Socket', ANSWER],
+  'net.Socket, with data in its buffer': ['Socket', ANSWER],
   'net.Native, a socket': ['TCP', ANSWER],
   'net.Native, a Unix socket': ['Pipe', ANSWER],
   'net.Server': ['Server', ANSWER],
@@ -75,15 +76,30 @@ for (const direction of DIRECTIONS) {
       });
     });
 
-    test(`handles: a thousand between messages, in order, none lost (${way})`, async () => {
-      const said = await handles('a thousand', { env: env(), exits: [0] });
+    test(`handles: thousands between messages, in order, none lost (${way})`, async () => {
+      const said = await handles('thousands', { env: env(), exits: [0] });
       assert.deepEqual(said, {
-        received: [[2000, 2000]],
+        received: [[6000, 6000]],
         'more sockets in the sender': [0],
         'more sockets in the receiver': [0],
       });
     });
   }
+}
+
+for (const serialization of SERIALIZATIONS) {
+  test(`handles: thousands between messages, both ways at once (${serialization})`, async () => {
+    const env = { DIRECTION: 'to worker', SERIALIZATION: serialization };
+    const said = await handles('thousands, both ways at once', { env, exits: [0] });
+    assert.deepEqual(said, {
+      received: [
+        [6000, 6000],
+        [6000, 6000],
+      ],
+      'more sockets in the sender': [0],
+      'more sockets in the receiver': [0],
+    });
+  });
 }
 
 test('handles: a server counts and waits for the connections that it sent away', async () => {

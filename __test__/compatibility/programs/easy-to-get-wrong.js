@@ -87,7 +87,7 @@ cases({
     worker(cluster) {
       const means = {
         exclusive: port => ({ port, exclusive: true }),
-        reusePort: port => ({ port, reusePort: true }),
+        reusePort: port => ({ port, reusePort: true, host: process.env.HOST || undefined }),
         handle: port => net._createServerHandle(null, port, 4),
       };
       process.once('message', port => {

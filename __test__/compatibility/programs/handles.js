@@ -3,6 +3,7 @@
 // Handles of every kind that go to the other process and prove there that they work. DIRECTION says which way.
 
 const dgram = require('node:dgram');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
 const { cases, say, after } = require('../../support/cases');
@@ -58,6 +59,23 @@ const kinds = {
       // What the client sent, its end too, waits in the kernel.
       server.close();
       send(socket);
+    });
+  },
+
+  'net.Socket, with data in its buffer'(send, report) {
+    let client;
+    const early = socket => {
+      client = socket;
+      textOf(client, report);
+      client.write('early ');
+    };
+    acceptOne(TCP, early, (socket, server) => {
+      server.close();
+      // What this process has read it keeps: a descriptor goes, not a stream.
+      socket.once('readable', () => {
+        say('in the buffer', socket.readableLength);
+        send(socket, {}, undefined, () => client.write('question'));
+      });
     });
   },
 
@@ -229,68 +247,77 @@ function send(target, finished) {
   sendAll(target, process.env.KINDS.split(';'), () => target.send({ end: true }, finished));
 }
 
-/** A thousand handles, each between two messages. */
-function sendThousand(target, finished) {
-  const before = sockets();
-  const all = Array.from({ length: 1000 }, (_, n) => n);
-  const handles = [];
-  const made = after(all.length, () => {
-    let open = all.length;
-    const closed = () => {
-      if (--open > 0) return;
-      setImmediate(() => {
-        say('more sockets in the sender', sockets() - before);
-        finished();
-      });
-    };
-    for (const n of all) {
-      const { handle, port } = handles[n];
-      target.send({ n, port }, handle, () => handle.close(closed));
+/** How many handles go at once, and how many times. */
+const WAVE = 1000;
+const WAVES = 3;
+
+/** Thousands of handles, each between two messages. */
+function sendThousands(target, finished, from = 0) {
+  if (from === WAVES * WAVE) {
+    target.send({ end: true });
+    finished();
+    return;
+  }
+  const wave = [];
+  const closed = after(WAVE, () => sendThousands(target, finished, from + WAVE));
+  const made = after(WAVE, () => {
+    for (const [place, { handle, port, close }] of wave.entries()) {
+      const n = from + place;
+      target.send({ n, port }, handle, () => close(closed));
       target.send({ n });
     }
-    target.send({ end: true });
   });
-  for (const n of all) {
-    const entry = {};
-    handles.push(entry);
-    const use = (handle, port) => {
-      Object.assign(entry, { handle, port });
+  for (let place = 0; place < WAVE; place++) {
+    makers[place % makers.length]((handle, port, close = done => handle.close(done)) => {
+      wave[place] = { handle, port, close };
       made();
-    };
-    if (n % 3 === 0) {
-      const handle = net._createServerHandle(HOST, 0, 4);
-      const address = {};
-      handle.getsockname(address);
-      use(handle, address.port);
-    } else if (n % 3 === 1) {
-      const socket = dgram.createSocket('udp4');
-      socket.bind({ port: 0, address: HOST, exclusive: true }, () => use(socket, socket.address().port));
-    } else {
-      const server = net.createServer().listen(TCP, () => use(server, server.address().port));
-    }
+    });
   }
 }
 
-function receiveThousand(target, finished) {
-  const before = sockets();
+/** Each makes a handle with a port to know it by. */
+const makers = [
+  made => {
+    const handle = net._createServerHandle(HOST, 0, 4);
+    const address = {};
+    handle.getsockname(address);
+    made(handle, address.port);
+  },
+  made => {
+    const socket = dgram.createSocket('udp4');
+    socket.bind({ port: 0, address: HOST, exclusive: true }, () => made(socket, socket.address().port));
+  },
+  made => {
+    const server = net.createServer().listen(TCP, () => made(server, server.address().port));
+  },
+  made => {
+    let gone;
+    const client = socket => {
+      gone = once(socket.resume(), 'close');
+    };
+    acceptOne(TCP, client, (socket, server) => {
+      server.close();
+      made(socket, socket.localPort, done => gone.then(done));
+    });
+  },
+];
+
+function receiveThousands(target, finished) {
   let expected = 0;
   let good = 0;
   let open = 0;
   let ended = false;
   const finish = () => {
     if (!ended || open > 0) return;
-    setImmediate(() => {
-      say('received', [expected, good]);
-      say('more sockets in the receiver', sockets() - before);
-      finished();
-    });
+    say('received', [expected, good]);
+    finished();
   };
   target.on('message', ({ n, port, end }, handle) => {
     if (end) {
       ended = true;
       finish();
     }
-    if (ended) return;
+    if (ended || n === undefined) return;
     // Twice the same number: with a handle, then alone.
     const inOrder = n * 2 + (port === undefined ? 1 : 0) === expected++;
     if (!handle) {
@@ -302,12 +329,31 @@ function receiveThousand(target, finished) {
     else Object.assign(address, handle.address());
     good += inOrder && address.port === port ? 1 : 0;
     open++;
-    handle.close(() => {
+    const closed = () => {
       open--;
       finish();
-    });
+    };
+    if (handle instanceof net.Socket) handle.once('close', closed).destroy();
+    else handle.close(closed);
   });
 }
+
+function bothThousands(target, finished) {
+  const done = after(2, finished);
+  receiveThousands(target, done);
+  sendThousands(target, done);
+}
+
+/** Says how many sockets more than before are open when `act` has finished. */
+const counted = (where, act) => (target, finished) => {
+  const before = sockets();
+  act(target, () => {
+    setImmediate(() => {
+      say(`more sockets in the ${where}`, sockets() - before);
+      finished();
+    });
+  });
+};
 
 /** A case in which one process sends and the other receives. */
 const between = (sender, receiver) => ({
@@ -328,7 +374,11 @@ const between = (sender, receiver) => ({
 
 cases({
   'all kinds': between(send, receiveAll),
-  'a thousand': between(sendThousand, receiveThousand),
+  thousands: between(counted('sender', sendThousands), counted('receiver', receiveThousands)),
+  'thousands, both ways at once': between(
+    counted('sender', bothThousands),
+    counted('receiver', bothThousands),
+  ),
 
   'connections of a server': {
     primary(cluster) {
