@@ -55,8 +55,10 @@ for (const means of ['exclusive', 'handle']) {
 
 const skipReusePort = !hasReusePort && 'Node >= 22.12 has it';
 for (const host of ['', '127.0.0.1']) {
-  const title = `compat 2: reusePort bypasses the primary, ${host || 'no host'}, Node >= 22.12`;
-  test(title, { skip: skipReusePort }, async () => {
+  const skip = skipReusePort;
+  test(`compat 2: reusePort bypasses the primary, ${host || 'no host'}, Node >= 22.12`, {
+    skip,
+  }, async () => {
     const env = { MEANS: 'reusePort', HOST: host };
     const { first, second, listening } = await compat('listen(handle), exclusive and reusePort', {
       env,
