@@ -12,6 +12,9 @@ const nativeLoader = require('./native');
 const VARIABLE = 'RUST_CLUSTER_WORKER';
 const INSTALLED = Symbol.for('rust-cluster.installed');
 
+/** What stands before NODE_OPTIONS of a worker. */
+const preloadOption = file => `--require ${JSON.stringify(file)} `;
+
 /** What the primary told a process that is its worker; undefined for any other process. */
 function identity() {
   const word = process.env[VARIABLE];
@@ -76,4 +79,4 @@ function becomeWorker(cluster, { id, channel, handoff, serialization }) {
   require('./child')(cluster, { id, handoff });
 }
 
-module.exports = { VARIABLE, install };
+module.exports = { VARIABLE, install, preloadOption };

@@ -9,7 +9,7 @@
 const childProcess = require('node:child_process');
 const path = require('node:path');
 
-const { VARIABLE } = require('./install');
+const { VARIABLE, preloadOption } = require('./install');
 const { setupChannel } = require('./setup_channel');
 const native = require('./native').load();
 
@@ -98,7 +98,7 @@ class ProcessHandle {
       {
         file,
         args: [name, '--require', PRELOAD, ...rest].map(String),
-        envPairs: [...envPairs, `${VARIABLE}=${word}`],
+        envPairs: [...envPairs.map(preloadFirst), `${VARIABLE}=${word}`],
         cwd: cwd == null ? undefined : `${cwd}`,
         uid: uid ?? undefined,
         gid: gid ?? undefined,
@@ -141,6 +141,12 @@ class ProcessHandle {
   close() {
     this.#native.close();
   }
+}
+
+/** What NODE_OPTIONS preloads comes before what the command line does, and must see a worker already. */
+function preloadFirst(pair) {
+  const [, options] = pair.match(/^NODE_OPTIONS=(.+)/s) ?? [];
+  return options === undefined ? pair : `NODE_OPTIONS=${preloadOption(PRELOAD)}${options}`;
 }
 
 function flat({ file, args, cwd, envPairs, stdio, uid, gid }) {

@@ -456,3 +456,12 @@ test("surface: nothing of ours stays in the worker's environment, execArgv and a
   assert.deepEqual(said.execArgv, [['--no-deprecation']]);
   assert.deepEqual(said.argv, [[path.join(__dirname, 'programs', 'surface.js')]]);
 });
+
+test('surface: what NODE_OPTIONS preloads sees a worker, and nothing of ours is left of its own preload', async () => {
+  const said = await surface('preloads', { exits: [0] });
+  assert.deepEqual(said, {
+    preloaded: [[true, 1, true]],
+    worker: [[[], true]],
+    thread: [[[], true]],
+  });
+});

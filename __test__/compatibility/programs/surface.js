@@ -3,6 +3,7 @@
 const EventEmitter = require('node:events');
 const net = require('node:net');
 const path = require('node:path');
+const { Worker: Thread } = require('node:worker_threads');
 const { cases, say, after } = require('../../support/cases');
 
 /** Every member with its type: own ones, and the prototypes'. */
@@ -584,6 +585,28 @@ cases({
       say('execArgv', process.execArgv);
       say('argv', process.argv.slice(1));
       cluster.worker.disconnect();
+    },
+  },
+
+  preloads: {
+    primary(cluster) {
+      const files = [
+        path.join(__dirname, 'preloaded.js'),
+        path.join(__dirname, '..', '..', '..', 'register.js'),
+      ];
+      const all = files.map(file => `--require ${JSON.stringify(file)}`).join(' ');
+      const NODE_OPTIONS = `${process.env.NODE_OPTIONS} ${all}`;
+      cluster.fork({ NODE_OPTIONS, EXPECTED: NODE_OPTIONS });
+    },
+    worker(cluster) {
+      const traces = () => [process.execArgv, process.env.NODE_OPTIONS === process.env.EXPECTED];
+      say('preloaded', globalThis.preloaded);
+      say('worker', traces());
+      const thread = new Thread(`require('node:worker_threads').parentPort.postMessage((${traces})())`, {
+        eval: true,
+      });
+      thread.on('message', seen => say('thread', seen));
+      thread.on('exit', () => cluster.worker.disconnect());
     },
   },
 });
