@@ -14,6 +14,8 @@ pub mod error;
 pub mod flusher;
 pub mod fork;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod handoff;
 pub mod listen;
 pub mod node;

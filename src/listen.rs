@@ -156,7 +156,8 @@ fn bind_internet(kind: SockType, address: SocketAddr, ipv6_only: bool, reuse_add
     Ok(Opened { socket, kind, adopted: false, _path: None })
 }
 
-fn parse(host: &str, port: u16) -> Result<SocketAddr> {
+/// The socket address of a host, which may have a zone, and a port.
+pub(crate) fn parse(host: &str, port: u16) -> Result<SocketAddr> {
     let not_an_address = || Error::os("bind", Errno::EINVAL);
     if let Some((host, zone)) = host.split_once('%') {
         let host: Ipv6Addr = host.parse().map_err(|_| not_an_address())?;

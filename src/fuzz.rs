@@ -1,0 +1,53 @@
+//! What each decoder of a peer's bytes holds, whatever the bytes are.
+//!
+//! A function for each, which `fuzz/` calls with what the fuzzer finds, and `cargo test` with the corpus and with
+//! random bytes ([`replay`]). It panics where the decoder differs from a naive model of it, keeps or loses a
+//! descriptor, or takes memory for what has not arrived.
+
+pub mod channel;
+pub mod handoff;
+mod memory;
+mod peer;
+#[cfg(test)]
+mod replay;
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use crate::frame::{Header, HEADER};
+use crate::listen;
+
+/// [`Header::decode`]: what it reads is written back as it was.
+pub fn header(bytes: &[u8]) {
+    const LIMIT: usize = 0xff_ffff;
+    match Header::decode(bytes, LIMIT) {
+        Ok(None) => assert!(bytes.len() < HEADER),
+        Ok(Some(header)) => {
+            assert!(header.length <= LIMIT);
+            assert_eq!(header.encode(), bytes[..HEADER]);
+        }
+        Err(_) => {
+            let known = matches!(bytes[4..HEADER], [1..=3, 0 | 1, 0, 0]);
+            assert!(!known || bytes[3] != 0, "a header within the limit is refused");
+        }
+    }
+}
+
+/// The host that a worker asks to listen on, as text: it is read as the standard library reads an address, and a
+/// zone.
+pub fn host(bytes: &[u8]) {
+    let Ok(host) = std::str::from_utf8(bytes) else { return };
+    let parsed = listen::parse(host, 80);
+    let Some((before, zone)) = host.split_once('%') else {
+        match host.parse::<IpAddr>() {
+            Ok(address) => assert_eq!(parsed, Ok(SocketAddr::new(address, 80))),
+            Err(_) => assert_eq!(parsed.unwrap_err().code(), "EINVAL"),
+        }
+        return;
+    };
+    match (before.parse::<Ipv6Addr>(), zone.parse()) {
+        (Err(_), _) => assert_eq!(parsed.unwrap_err().code(), "EINVAL"),
+        (Ok(address), Ok(zone)) => assert_eq!(parsed, Ok(SocketAddrV6::new(address, 80, 0, zone).into())),
+        // A name: of an interface of this machine, or not.
+        (Ok(address), Err(_)) => assert!(parsed.is_err() || parsed.is_ok_and(|parsed| parsed.ip() == address)),
+    }
+}

@@ -1,0 +1,203 @@
+//! The message stream.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sys::socket::SockType;
+
+use super::memory::grown;
+use super::peer::{mark, send, Watched};
+use crate::channel::{Incoming, Read};
+use crate::frame::HEADER;
+use crate::socket;
+
+/// The largest payload that is accepted.
+const LIMIT: usize = 1 << 20;
+
+/// What an idle decoder may hold.
+const IDLE: usize = 256 * 1024;
+
+/// One `sendmsg` of the peer.
+struct Write {
+    bytes: Vec<u8>,
+    descriptors: usize,
+    /// Whether we read before the peer goes on.
+    read: bool,
+}
+
+/// A frame: its kind, its payload, whether a descriptor came with it.
+type Frame = (u8, Vec<u8>, bool);
+
+/// [`Incoming`]: it finds the frames that a naive parser finds in the whole stream, however the stream is cut;
+/// descriptors go with the frames that announce them, each once, and all are closed; what it holds follows what has
+/// arrived.
+///
+/// The input is a row of writes. The first byte of each says how many bytes follow (bits 0 to 3; with bit 4 so many
+/// times 8 KiB of filling, of which none follow), whether we read then (bit 5), and the number of descriptors that
+/// come along (bits 6 and 7).
+pub fn channel(input: &[u8]) {
+    let writes = writes(input);
+    let expected = Expected::of(&writes);
+    let (near, far) = socket::pair(SockType::Stream).unwrap();
+    let mut reader = Reader { incoming: Incoming::new(LIMIT), found: Vec::new(), descriptors: 0, held: 0, arrived: 0 };
+    let mut watched = Vec::new();
+    let mut ended = false;
+    for write in &writes {
+        let (descriptors, ends): (Vec<_>, Vec<_>) = (0..write.descriptors).map(|_| Watched::pipe()).unzip();
+        watched.extend(ends);
+        ended = ended || send_all(&near, write, descriptors, || reader.read(far.as_fd()));
+        ended = ended || write.read && reader.read(far.as_fd());
+    }
+    drop(near);
+    ended = ended || reader.read(far.as_fd());
+    expected.check(&reader.found, ended);
+    drop((reader, far));
+    // The n-th descriptor that came out is the n-th that went in, of those that came out at all.
+    let marks: Vec<_> = watched.into_iter().map(Watched::marks).collect();
+    assert!(marks.iter().all(|marks| marks.len() <= 1), "a descriptor was given out twice");
+    assert!(marks.concat().is_sorted(), "descriptors changed their order");
+}
+
+fn writes(mut input: &[u8]) -> Vec<Write> {
+    let mut writes = Vec::new();
+    while let Some((&how, rest)) = input.split_first() {
+        let length = usize::from(how & 0x0f);
+        let bytes = if how & 0x10 == 0 {
+            let (bytes, rest) = rest.split_at(length.min(rest.len()));
+            input = rest;
+            bytes.to_vec()
+        } else {
+            input = rest;
+            (0..length * 8192).map(|place| (place % 251) as u8).collect()
+        };
+        // Without a byte to go with, the kernel sends no descriptor.
+        let descriptors = if bytes.is_empty() { 0 } else { usize::from(how >> 6) };
+        writes.push(Write { bytes, descriptors, read: how & 0x20 != 0 });
+    }
+    writes
+}
+
+/// Sends it all, having `read` whenever the socket is full; `true` when that says that it reads no more.
+fn send_all(near: &OwnedFd, write: &Write, mut descriptors: Vec<OwnedFd>, mut read: impl FnMut() -> bool) -> bool {
+    let mut sent = 0;
+    while sent < write.bytes.len() {
+        match send(near.as_fd(), &write.bytes[sent..], &descriptors) {
+            Some(count) => {
+                sent += count;
+                descriptors.clear();
+            }
+            None if read() => return true,
+            None => {}
+        }
+    }
+    false
+}
+
+/// What `Incoming` has been made to find.
+struct Reader {
+    incoming: Incoming,
+    found: Vec<Frame>,
+    /// How many descriptors came out.
+    descriptors: u8,
+    /// Bytes that `incoming` has allocated and not freed.
+    held: isize,
+    arrived: usize,
+}
+
+impl Reader {
+    /// Reads until nothing is there; `true` when the decoder refused what came.
+    fn read(&mut self, socket: BorrowedFd<'_>) -> bool {
+        loop {
+            self.arrived += socket::waiting_bytes(socket).unwrap();
+            let (read, grew) = grown(|| self.incoming.read(socket));
+            self.held += grew;
+            match read {
+                Ok(Read::Nothing | Read::End) => return false,
+                Ok(Read::Starved) => panic!("the test has descriptors left"),
+                Ok(_) => {}
+                Err(_) => return true,
+            }
+            if self.take_runs() {
+                return true;
+            }
+            let most = IDLE + 3 * self.arrived;
+            assert!(self.held <= most.cast_signed(), "{} bytes are held for {} that arrived", self.held, self.arrived);
+        }
+    }
+
+    fn take_runs(&mut self) -> bool {
+        loop {
+            let before = grown(|| ()).1;
+            let (run, grew) = grown(|| self.incoming.next_run());
+            self.held += before + grew;
+            let run = match run {
+                Ok(Some(run)) => run,
+                Ok(None) => return false,
+                Err(_) => return true,
+            };
+            assert!(!run.payloads.is_empty());
+            assert!(run.descriptor.is_none() || run.payloads.len() == 1, "a descriptor goes with one frame");
+            let carried = run.descriptor.is_some();
+            self.found.extend(run.payloads.iter().map(|payload| (run.kind as u8, payload.to_vec(), carried)));
+            if let Some(descriptor) = run.descriptor {
+                mark(descriptor, self.descriptors);
+                self.descriptors += 1;
+            }
+        }
+    }
+}
+
+/// What a naive parser finds in the whole stream.
+#[derive(Default)]
+struct Expected {
+    frames: Vec<Frame>,
+    /// Whether a header comes that nobody of ours writes.
+    bad: bool,
+    /// Whether each descriptor travels with the first byte of a frame that announces one, and no frame goes without.
+    paired: bool,
+}
+
+impl Expected {
+    fn of(writes: &[Write]) -> Expected {
+        let mut stream = Vec::new();
+        let mut carried = BTreeMap::new();
+        for write in writes {
+            if write.descriptors > 0 {
+                carried.insert(stream.len(), write.descriptors);
+            }
+            stream.extend_from_slice(&write.bytes);
+        }
+        let mut expected = Expected::default();
+        let mut announced = BTreeMap::new();
+        let mut at = 0;
+        while let Some(&[a, b, c, d, kind, descriptor, e, f]) = stream[at..].first_chunk::<HEADER>() {
+            let length = a as usize | (b as usize) << 8 | (c as usize) << 16 | (d as usize) << 24;
+            expected.bad = length > LIMIT || !(1..=3).contains(&kind) || descriptor > 1 || e != 0 || f != 0;
+            if expected.bad {
+                break;
+            }
+            if descriptor == 1 {
+                announced.insert(at, 1);
+            }
+            let Some(payload) = stream.get(at + HEADER..at + HEADER + length) else { break };
+            expected.frames.push((kind, payload.to_vec(), descriptor == 1));
+            at += HEADER + length;
+        }
+        // A frame whose header has not arrived in full may be one that announces it.
+        let in_doubt = |place: usize| place == at && stream.len() - at < HEADER;
+        expected.paired =
+            carried.iter().all(|(place, count)| *count == 1 && in_doubt(*place) || announced.get(place) == Some(count))
+                && announced.keys().all(|place| carried.contains_key(place));
+        expected
+    }
+
+    fn check(&self, found: &[Frame], ended: bool) {
+        if self.paired && !self.bad {
+            assert!(!ended, "a good stream was refused");
+            assert!(self.frames == found, "{} frames were found, {} were sent", found.len(), self.frames.len());
+        } else {
+            assert!(ended || !self.bad, "a bad header was accepted");
+            assert!(self.frames.starts_with(found), "frames were found that nobody sent");
+        }
+    }
+}

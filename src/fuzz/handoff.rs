@@ -1,0 +1,189 @@
+//! The queue between the primary and a worker.
+
+use std::collections::VecDeque;
+
+use nix::sys::socket::SockType;
+
+use super::peer::{mark, send, Watched};
+use crate::error::Result;
+use crate::handoff::{Connection, Intake, ListenerId, Queue, Taken};
+use crate::socket;
+
+/// A packet as the model knows it.
+struct Packet {
+    bytes: Vec<u8>,
+    /// Which descriptors came along, by their place in [`Queues::watched`].
+    descriptors: Vec<usize>,
+    stream: bool,
+}
+
+/// What shall become of a packet.
+#[derive(Debug, PartialEq, Eq)]
+enum Expected {
+    Connection(ListenerId, usize),
+    Probe,
+    Nothing,
+    End,
+    Refused,
+}
+
+impl Packet {
+    fn expected(&self) -> Expected {
+        let listener = self.bytes.iter().rev().fold(0, |number, byte| number << 8 | ListenerId::from(*byte));
+        match (self.bytes.len(), listener, &self.descriptors[..]) {
+            (0, _, []) => Expected::End,
+            (4, 0, []) => Expected::Probe,
+            (4, 1.., &[number]) => Expected::Connection(listener, number),
+            _ => Expected::Refused,
+        }
+    }
+}
+
+/// Both ends of a queue, and the packets that are under way.
+struct Queues {
+    queue: Queue,
+    intake: Intake,
+    to_worker: VecDeque<Packet>,
+    to_primary: VecDeque<Packet>,
+    /// Connections that were put in and not taken back.
+    handed: u64,
+    /// Connections that the worker gave back; if it is hostile, some that it was never handed.
+    returned: u64,
+    watched: Vec<Watched>,
+    /// The descriptors that came out, in the order of their coming.
+    taken: Vec<usize>,
+}
+
+/// [`Queue`] and [`Intake`]: what comes out is what a naive queue of packets says, one packet at a time; a packet
+/// that nobody of ours writes is refused; every descriptor comes out once at most and is closed.
+///
+/// The first byte of the input says who is hostile (bit 0: the primary). Each other byte is a step: bits 0 and 1 say
+/// which; of a hostile packet, bits 2 to 4 are its length (its bytes follow), 5 and 6 the number of its descriptors,
+/// 7 that they are no connections.
+pub fn handoff(input: &[u8]) {
+    let Some((&who, mut input)) = input.split_first() else { return };
+    let hostile_primary = who & 1 == 1;
+    let mut queues = Queues::new();
+    while let Some((&step, rest)) = input.split_first() {
+        input = rest;
+        match (step & 3, hostile_primary) {
+            (0 | 1, _) => {
+                let (bytes, rest) = input.split_at(input.len().min(usize::from(step >> 2 & 7)));
+                input = rest;
+                queues.send_hostile(hostile_primary, bytes, usize::from(step >> 5 & 3), step & 0x80 == 0);
+            }
+            (2, false) if step & 4 == 0 => queues.put(ListenerId::from(step >> 3) + 1),
+            (2, false) => queues.probe(),
+            (_, true) => queues.take(),
+            (_, false) => match step >> 2 & 3 {
+                0 => queues.take(),
+                1 => queues.take_back(),
+                _ => queues.receive_returned(),
+            },
+        }
+    }
+    queues.end();
+}
+
+impl Queues {
+    fn new() -> Queues {
+        let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
+        let duplicate = socket::duplicate(&far).unwrap();
+        Queues {
+            queue: Queue::new(1, near, duplicate),
+            intake: Intake::new(far),
+            to_worker: VecDeque::new(),
+            to_primary: VecDeque::new(),
+            handed: 0,
+            returned: 0,
+            watched: Vec::new(),
+            taken: Vec::new(),
+        }
+    }
+
+    fn send_hostile(&mut self, to_worker: bool, bytes: &[u8], count: usize, stream: bool) {
+        let made = || if stream { Watched::connection() } else { Watched::pipe() };
+        let (descriptors, watched): (Vec<_>, Vec<_>) = (0..count).map(|_| made()).unzip();
+        let (socket, packets) = match to_worker {
+            true => (self.queue.near(), &mut self.to_worker),
+            false => (self.intake.far(), &mut self.to_primary),
+        };
+        if send(socket, bytes, &descriptors).is_some() {
+            let first = self.watched.len();
+            packets.push_back(Packet { bytes: bytes.to_vec(), descriptors: (first..first + count).collect(), stream });
+        }
+        self.watched.extend(watched);
+    }
+
+    fn put(&mut self, listener: ListenerId) {
+        let (socket, watched) = Watched::connection();
+        if self.queue.put(&Connection::new(listener, socket)).unwrap() {
+            let (bytes, descriptors) = (listener.to_le_bytes().to_vec(), vec![self.watched.len()]);
+            self.to_worker.push_back(Packet { bytes, descriptors, stream: true });
+            self.handed += 1;
+        }
+        self.watched.push(watched);
+    }
+
+    fn probe(&mut self) {
+        let depth = self.queue.depth().unwrap();
+        self.queue.probe().unwrap();
+        if self.queue.depth().unwrap() > depth {
+            self.to_worker.push_back(Packet { bytes: vec![0; 4], descriptors: Vec::new(), stream: true });
+        }
+    }
+
+    fn take(&mut self) {
+        let expected = self.to_worker.pop_front().map_or(Expected::Nothing, |packet| packet.expected());
+        let taken = self.intake.take();
+        self.check(taken, &expected);
+    }
+
+    fn take_back(&mut self) {
+        let expected = self.to_worker.pop_front().map_or(Expected::Nothing, |packet| packet.expected());
+        let taken = self.queue.take_back();
+        self.check(taken, &expected);
+        self.handed -= u64::from(matches!(expected, Expected::Connection(..)));
+    }
+
+    fn receive_returned(&mut self) {
+        let expected = match self.to_primary.pop_front() {
+            None => Expected::Nothing,
+            Some(packet) => match packet.expected() {
+                Expected::Connection(..) if !packet.stream || self.handed <= self.returned => Expected::Refused,
+                // We hold the other end too: nobody else can have closed it.
+                Expected::End => Expected::Refused,
+                expected => expected,
+            },
+        };
+        let taken = self.queue.receive_returned();
+        if let Ok(Taken::Connection(connection)) = &taken {
+            assert_eq!(connection.refused_by, [1]);
+        }
+        self.check(taken, &expected);
+        self.returned += u64::from(matches!(expected, Expected::Connection(..)));
+    }
+
+    fn check(&mut self, taken: Result<Taken>, expected: &Expected) {
+        match (taken, expected) {
+            (Ok(Taken::Connection(connection)), Expected::Connection(listener, number)) => {
+                assert_eq!(connection.listener, *listener);
+                mark(connection.socket, *number as u8);
+                self.taken.push(*number);
+            }
+            (Ok(Taken::Probe), Expected::Probe) | (Ok(Taken::Nothing), Expected::Nothing) => {}
+            (Ok(Taken::End), Expected::End) | (Err(_), Expected::Refused) => {}
+            (taken, expected) => panic!("{expected:?} was to come, and {taken:?} came"),
+        }
+    }
+
+    /// Closes all, and looks where each descriptor went.
+    fn end(self) {
+        drop((self.queue, self.intake));
+        for (number, watched) in self.watched.into_iter().enumerate() {
+            let marks = watched.marks();
+            let expected = if self.taken.contains(&number) { &[number as u8][..] } else { &[] };
+            assert_eq!(marks, expected, "who got descriptor {number}");
+        }
+    }
+}
