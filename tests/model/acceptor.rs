@@ -1,0 +1,294 @@
+//! The acceptor: who listens, and who owns a connection. Workers and listeners come and go in any order; each
+//! connection is served by exactly one worker, one that has joined its listener, unless its listener is closed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::socket::{setsockopt, sockopt, SockType};
+use proptest::prelude::*;
+use rust_cluster::acceptor::{Acceptor, Event};
+use rust_cluster::error::Error;
+use rust_cluster::handoff::{Connection, Intake, ListenerId, Queue, Taken};
+use rust_cluster::listen::{Opened, Request};
+use rust_cluster::policy::WorkerId;
+use rust_cluster::socket;
+
+use super::config;
+
+/// Listeners and workers are named by their place among those there are.
+#[derive(Debug, Clone)]
+enum Step {
+    Listen,
+    AddWorker {
+        small_queue: bool,
+    },
+    Join(usize, usize),
+    Leave(usize, usize),
+    Connect(usize),
+    /// A worker takes one connection and serves it.
+    Serve(usize),
+    /// A worker takes one connection and gives it back.
+    Refuse(usize),
+    /// A worker closes its end, and is removed.
+    Die(usize),
+    /// A worker is removed, and goes on for a while.
+    Remove(usize),
+    /// A worker sends what no worker sends.
+    Nonsense(usize),
+    /// Nobody takes anything until somebody is seen to be stuck.
+    GetStuck,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let place = || 0..8usize;
+    prop_oneof![
+        1 => Just(Step::Listen),
+        2 => prop::bool::weighted(0.3).prop_map(|small_queue| Step::AddWorker { small_queue }),
+        6 => (place(), place()).prop_map(|(listener, worker)| Step::Join(listener, worker)),
+        3 => (place(), place()).prop_map(|(listener, worker)| Step::Leave(listener, worker)),
+        12 => place().prop_map(Step::Connect),
+        6 => place().prop_map(Step::Serve),
+        3 => place().prop_map(Step::Refuse),
+        1 => place().prop_map(Step::Die),
+        1 => place().prop_map(Step::Remove),
+        1 => place().prop_map(Step::Nonsense),
+    ]
+}
+
+/// What the acceptor was asked for, and what it must be like.
+struct Model {
+    acceptor: Acceptor,
+    /// The listeners that are open.
+    listeners: BTreeMap<ListenerId, Listener>,
+    workers: BTreeMap<WorkerId, Worker>,
+    last_worker: WorkerId,
+    clients: Vec<Client>,
+    /// Intakes of workers that were removed and are alive.
+    removed: Vec<Intake>,
+}
+
+struct Listener {
+    address: SocketAddr,
+    joined: BTreeSet<WorkerId>,
+}
+
+struct Worker {
+    intake: Intake,
+    /// The listeners whose connections it may be given: those it has joined, and those that closed as it left.
+    may_serve: BTreeSet<ListenerId>,
+    broken: bool,
+}
+
+struct Client {
+    listener: ListenerId,
+    socket: TcpStream,
+}
+
+fn nth<K: Copy, V>(map: &BTreeMap<K, V>, place: usize) -> Option<K> {
+    map.keys().nth(place % map.len().max(1)).copied()
+}
+
+fn serve(connection: Connection) {
+    TcpStream::from(connection.socket).write_all(b"!").unwrap();
+}
+
+fn await_readable(descriptor: impl AsFd) {
+    let ready = poll(&mut [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)], PollTimeout::from(20_000u16)).unwrap();
+    assert!(ready > 0, "nothing came");
+}
+
+impl Model {
+    fn new() -> Model {
+        let mut model = Model {
+            acceptor: Acceptor::start().unwrap(),
+            listeners: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            last_worker: 0,
+            clients: Vec::new(),
+            removed: Vec::new(),
+        };
+        model.listen();
+        for worker in 1..=2 {
+            model.add_worker(false);
+            model.join(1, worker);
+        }
+        model
+    }
+
+    fn step(&mut self, step: &Step) {
+        let Model { listeners, workers, .. } = &*self;
+        let pair = |listener, worker| nth(listeners, listener).zip(nth(workers, worker));
+        match *step {
+            Step::Listen => self.listen(),
+            Step::AddWorker { small_queue } => self.add_worker(small_queue),
+            Step::Join(listener, worker) => drop(pair(listener, worker).map(|(l, w)| self.join(l, w))),
+            Step::Leave(listener, worker) => drop(pair(listener, worker).map(|(l, w)| self.leave(l, w))),
+            Step::Connect(listener) => drop(nth(listeners, listener).map(|listener| self.connect(listener))),
+            Step::Serve(worker) => drop(nth(workers, worker).map(|worker| self.take(worker, false))),
+            Step::Refuse(worker) => drop(nth(workers, worker).map(|worker| self.take(worker, true))),
+            Step::Die(worker) => drop(nth(workers, worker).map(|worker| self.remove(worker, true))),
+            Step::Remove(worker) => drop(nth(workers, worker).map(|worker| self.remove(worker, false))),
+            Step::Nonsense(worker) => drop(nth(workers, worker).map(|worker| self.nonsense(worker))),
+            Step::GetStuck => self.get_stuck(),
+        }
+    }
+
+    fn listen(&mut self) {
+        let opened = Opened::bind(&Request::Tcp { host: Some("127.0.0.1".into()), port: 0, ipv6_only: false }).unwrap();
+        opened.listen(511).unwrap();
+        let address = opened.address().unwrap();
+        let id = self.acceptor.add_listener(opened);
+        self.listeners.insert(id, Listener { address, joined: BTreeSet::new() });
+    }
+
+    fn add_worker(&mut self, small_queue: bool) {
+        let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
+        if small_queue {
+            setsockopt(&near, sockopt::SndBuf, &1).unwrap();
+        }
+        self.last_worker += 1;
+        let queue = Queue::new(self.last_worker, near, socket::duplicate(&far).unwrap());
+        self.acceptor.add_worker(self.last_worker, queue).unwrap();
+        let worker = Worker { intake: Intake::new(far), may_serve: BTreeSet::new(), broken: false };
+        self.workers.insert(self.last_worker, worker);
+    }
+
+    fn join(&mut self, listener: ListenerId, worker: WorkerId) {
+        assert!(self.acceptor.join(listener, worker));
+        self.listeners.get_mut(&listener).unwrap().joined.insert(worker);
+        self.workers.get_mut(&worker).unwrap().may_serve.insert(listener);
+    }
+
+    fn leave(&mut self, id: ListenerId, worker: WorkerId) {
+        let listener = self.listeners.get_mut(&id).unwrap();
+        listener.joined.remove(&worker);
+        let last = listener.joined.is_empty();
+        assert_eq!(self.acceptor.leave(id, worker), last, "the last to leave closes");
+        if last {
+            assert_eq!(TcpStream::connect(listener.address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+            self.listeners.remove(&id);
+        } else {
+            self.workers.get_mut(&worker).unwrap().may_serve.remove(&id);
+        }
+    }
+
+    fn connect(&mut self, listener: ListenerId) {
+        let socket = TcpStream::connect(self.listeners[&listener].address).unwrap();
+        self.clients.push(Client { listener, socket });
+    }
+
+    fn take(&mut self, id: WorkerId, refuse: bool) {
+        let worker = &self.workers[&id];
+        let Taken::Connection(connection) = worker.intake.take().unwrap() else { return };
+        assert!(worker.may_serve.contains(&connection.listener), "it has not joined that listener");
+        if refuse && !worker.broken {
+            worker.intake.give_back(connection.listener, connection.socket.as_fd()).unwrap();
+        } else {
+            serve(connection);
+        }
+    }
+
+    fn remove(&mut self, id: WorkerId, dies: bool) {
+        let Worker { intake, .. } = self.workers.remove(&id).unwrap();
+        if !dies {
+            self.removed.push(intake);
+        } else {
+            drop(intake);
+        }
+        self.acceptor.remove_worker(id);
+        self.listeners.values_mut().for_each(|listener| _ = listener.joined.remove(&id));
+        assert!(self.listeners.keys().all(|listener| !self.acceptor.join(*listener, id)), "it has gone");
+    }
+
+    fn nonsense(&mut self, id: WorkerId) {
+        let worker = self.workers.get_mut(&id).unwrap();
+        if std::mem::replace(&mut worker.broken, true) {
+            return;
+        }
+        socket::send(worker.intake.far(), b"nonsense", None).unwrap();
+        loop {
+            match self.acceptor.next_event() {
+                Some(Event::Broken { worker, error: Error::BadHandoff { .. } }) => return assert_eq!(worker, id),
+                Some(_) => {}
+                None => await_readable(self.acceptor.news()),
+            }
+        }
+    }
+
+    /// Waits until a worker with something in its queue is stuck, if there is one.
+    fn get_stuck(&mut self) {
+        while let Some(worker) = self.acceptor.workers().into_iter().find(|worker| worker.depth > 0) {
+            if worker.stuck {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// One that serves all has joined all listeners, and the others have gone: then no connection is left over.
+    fn end(mut self) {
+        while let Some(worker) = nth(&self.workers, 0) {
+            self.remove(worker, worker % 2 == 0);
+        }
+        self.add_worker(false);
+        let (worker, listeners) = (self.last_worker, self.listeners.keys().copied().collect::<Vec<_>>());
+        listeners.into_iter().for_each(|listener| self.join(listener, worker));
+        let (open, closed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients)
+            .into_iter()
+            .partition(|client| self.listeners.contains_key(&client.listener));
+        for mut client in open {
+            let mut text = String::new();
+            while poll(&mut [PollFd::new(client.socket.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() == 0 {
+                let intake = &self.workers[&worker].intake;
+                let mut either = [
+                    PollFd::new(client.socket.as_fd(), PollFlags::POLLIN),
+                    PollFd::new(intake.far(), PollFlags::POLLIN),
+                ];
+                let ready = poll(&mut either, PollTimeout::from(20_000u16)).unwrap();
+                assert!(ready > 0, "a connection is left hanging");
+                self.take(worker, false);
+            }
+            client.socket.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "!", "a connection of an open listener is served, once");
+        }
+        drop(self);
+        for mut client in closed {
+            let mut text = String::new();
+            await_readable(&client.socket);
+            match client.socket.read_to_string(&mut text) {
+                Ok(_) => assert!(text.len() <= 1, "a connection is served once"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+            }
+        }
+    }
+}
+
+fn run(steps: &[Step]) {
+    let mut model = Model::new();
+    steps.iter().for_each(|step| model.step(step));
+    model.end();
+}
+
+proptest! {
+    #![proptest_config(config(400))]
+
+    #[test]
+    fn every_connection_has_one_owner(steps in prop::collection::vec(step(), 0..80)) {
+        run(&steps);
+    }
+}
+
+proptest! {
+    // It takes the time after which a worker counts as stuck, again and again.
+    #![proptest_config(config(8))]
+
+    #[test]
+    fn every_connection_has_one_owner_though_workers_get_stuck(
+        steps in prop::collection::vec(prop_oneof![15 => step(), 1 => Just(Step::GetStuck)], 30..60),
+    ) {
+        run(&steps);
+    }
+}
