@@ -21,12 +21,11 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use parking_lot::Mutex;
-
 use crate::error::{Error, Result};
 use crate::frame::{Header, Kind, HEADER, LIMIT};
 use crate::socket;
 use crate::spare::Spare;
+use crate::sync::Mutex;
 
 /// Bytes in the queue from which on [`Channel::push`] writes although the loop has not turned.
 pub const FLUSH_AT: usize = 64 * 1024;

@@ -8,12 +8,11 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
-
 use crate::channel::Channel;
+use crate::sync::{thread, Condvar, Mutex, MutexGuard};
 
-/// How long a queued message is the event loop's to write.
-pub const SOON: Duration = Duration::from_millis(1);
+/// How long a queued message is the event loop's to write. (Under shuttle there is no time.)
+pub const SOON: Duration = if cfg!(shuttle) { Duration::ZERO } else { Duration::from_millis(1) };
 
 /// The longest interval at which a full socket is tried again.
 const SELDOM: Duration = Duration::from_millis(64);
@@ -53,10 +52,10 @@ impl Flusher {
     /// If the system has no thread left to give.
     pub fn start() -> Self {
         let shared = Arc::new(Shared::default());
-        let thread = Arc::clone(&shared);
-        std::thread::Builder::new()
+        let run = Arc::clone(&shared);
+        thread::Builder::new()
             .name("cluster-flush".into())
-            .spawn(move || thread.run())
+            .spawn(move || run.run())
             .expect("a process can start one more thread");
         Flusher { shared }
     }

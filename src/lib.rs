@@ -17,8 +17,11 @@ pub mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod handoff;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 pub mod listen;
 pub mod node;
 pub mod policy;
 pub mod socket;
 pub mod spare;
+mod sync;
