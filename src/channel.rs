@@ -317,8 +317,13 @@ impl Incoming {
                 break;
             }
         }
-        if self.start == self.end && !self.descriptors.is_empty() {
-            return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced: 0 });
+        if run.is_none() {
+            // What is left is one frame at most, and it brings one descriptor at most: nobody fills our table.
+            let arriving = Header::decode(&self.buffer[self.start..self.end], self.limit)?;
+            let announced = usize::from(arriving.map_or(self.start < self.end, |header| header.descriptor));
+            if self.descriptors.len() > announced {
+                return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced });
+            }
         }
         if run.is_none() && self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -472,7 +477,21 @@ mod tests {
         socket::send(near.as_fd(), &frame, Some(marked(1).as_fd())).unwrap();
         let mut incoming = Incoming::new(LIMIT);
         assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Some, "a descriptor ends a read");
+        assert!(incoming.next_run().unwrap().unwrap().descriptor.is_none());
         assert_eq!(incoming.next_run().unwrap_err(), Error::StrayDescriptor { received: 1, announced: 0 });
+    }
+
+    #[test]
+    fn descriptors_do_not_pile_up_within_a_frame() {
+        let (near, far) = socket::pair(SockType::Stream).unwrap();
+        let header = Header { length: 1000, kind: Kind::Json, descriptor: true }.encode();
+        let mut incoming = Incoming::new(LIMIT);
+        socket::send(near.as_fd(), &header, Some(marked(1).as_fd())).unwrap();
+        incoming.read(far.as_fd()).unwrap();
+        assert!(incoming.next_run().unwrap().is_none(), "it is the frame's");
+        socket::send(near.as_fd(), b"payload", Some(marked(2).as_fd())).unwrap();
+        incoming.read(far.as_fd()).unwrap();
+        assert_eq!(incoming.next_run().unwrap_err(), Error::StrayDescriptor { received: 2, announced: 1 });
     }
 
     #[test]

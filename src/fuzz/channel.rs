@@ -47,6 +47,8 @@ pub fn channel(input: &[u8]) {
         watched.extend(ends);
         ended = ended || send_all(&near, write, descriptors, || reader.read(far.as_fd()));
         ended = ended || write.read && reader.read(far.as_fd());
+        let kept = watched.len() - usize::from(reader.descriptors);
+        assert!(ended || !write.read || kept <= 1, "{kept} descriptors are kept");
     }
     drop(near);
     ended = ended || reader.read(far.as_fd());
