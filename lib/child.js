@@ -158,10 +158,12 @@ function install(cluster, { id, handoff }) {
       },
     };
     if (sockname) {
-      handle.getsockname = out => {
+      // With its name: console.log(server) shows it.
+      const getsockname = out => {
         Object.assign(out, sockname);
         return 0;
       };
+      handle.getsockname = getsockname;
     }
     handle.ref();
     handles.set(handle, server);
