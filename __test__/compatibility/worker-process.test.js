@@ -15,7 +15,7 @@ const { facts } = require('../support/run-case');
 const PROGRAM = 'compatibility/programs/worker-process.js';
 
 /** The ends of the workers, in the order of the scenarios. The last has no end: it outlives the primary. */
-const exits = [3, 0, 'SIGTERM', 'SIGKILL', 'SIGTERM', 0, 20, 0, 0, 0];
+const exits = [3, 0, 'SIGTERM', 'SIGKILL', 'SIGTERM', 0, 20, 0, 0, 0, 'SIGTERM', 'SIGTERM'];
 
 let folder;
 before(() => {
@@ -88,6 +88,8 @@ describe('worker.process is what child_process.fork() returns', () => {
       'events',
       'after close',
     ],
+    'ref()': ['events', 'after close'],
+    'channel.ref()': ['events', 'after close'],
     'unref()': ['ref and unref', 'at exit'],
   };
 

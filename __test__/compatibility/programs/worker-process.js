@@ -256,6 +256,28 @@ const scenarios = {
     child.on('message', ([name, value]) => say(`the other end: ${name}`, value));
   },
 
+  'ref()'(next) {
+    const child = watch('ref()', start('wait'), next);
+    child.once('message', () => {
+      child.channel.unref();
+      child.unref();
+      child.ref();
+      // Nothing else keeps this process for the end of the child.
+      process.kill(child.pid);
+    });
+  },
+
+  'channel.ref()'(next) {
+    const child = watch('channel.ref()', start('wait'), next);
+    child.once('message', () => {
+      child.unref();
+      child.channel.unref();
+      child.channel.ref();
+      child.once('disconnect', () => child.ref());
+      process.kill(child.pid);
+    });
+  },
+
   'unref()'(next) {
     next();
     // The last: the parent ends although the child still runs.
