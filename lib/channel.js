@@ -5,8 +5,6 @@
 // order.
 
 const Control = require('./control');
-const errors = require('./errors');
-const handles = require('./handles');
 const native = require('./native').load();
 
 /** Kinds of what `Channel.read` returns: see src/frame.rs and src/node/channel.rs. */
@@ -26,8 +24,14 @@ const LARGE = Number.parseInt(process.versions.v8, 10) < 14 ? 4096 : Number.POSI
 /** How long a process without a free descriptor waits before it tries again to receive one, in ms. */
 const STARVED_PAUSE = 100;
 
-/** Loaded where it is used: every worker would wait for it to start. */
-const serialization = () => require('./serialization');
+// Loaded where they are used, or by ./child: every worker would wait for them to start.
+const errors = () => require('./errors');
+const handles = () => require('./handles');
+let serializationModule;
+const serialization = () => {
+  serializationModule ??= require('./serialization');
+  return serializationModule;
+};
 
 /** Where messages that V8 has written lie until they are copied out; a large one is not kept. */
 let scratch;
@@ -206,7 +210,7 @@ class Channel {
     } catch (error) {
       // The other process does not speak our protocol. What else it sends is not read.
       if (this.#fd >= 0) native.close(this.#takeFd());
-      const reason = typeof error.code === 'string' ? error : errors.badMessage(error);
+      const reason = typeof error.code === 'string' ? error : errors().badMessage(error);
       process.nextTick(() => this.onbroken(reason));
       return END;
     }
@@ -222,7 +226,7 @@ class Channel {
   #adopt(message, fd) {
     let now = true;
     this.#adopting = true;
-    handles.receive(this, message, fd, handle => {
+    handles().receive(this, message, fd, handle => {
       this.#adopting = false;
       this.#deliver(message?.msg, handle);
       // What arrived in the meantime.

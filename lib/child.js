@@ -4,10 +4,16 @@
 
 const path = require('node:path');
 
-const { open } = require('./handles');
 const native = require('./native').load();
 const Requests = require('./requests');
 const Worker = require('./worker');
+
+/** Loaded after the first turn of the loop: the worker is on its way to listen meanwhile. */
+let handlesModule;
+const loadHandles = () => {
+  handlesModule ??= require('./handles');
+  return handlesModule;
+};
 
 /** Node 20 takes a maxConnections of 0 for no limit, later versions for none allowed. */
 const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
@@ -59,7 +65,7 @@ function install(cluster, { id, handoff }) {
       return;
     }
     const entry = byListener.get(listener);
-    const handle = open(entry?.kind ?? native.descriptorKind(fd), fd);
+    const handle = loadHandles().open(entry?.kind ?? native.descriptorKind(fd), fd);
     // Node's message of a new connection, for those who listen to it.
     if (process.listenerCount('internalMessage') > 0) {
       process.emit('internalMessage', { cmd: 'NODE_CLUSTER', act: 'newconn', key: entry?.key }, handle);
@@ -120,7 +126,7 @@ function install(cluster, { id, handoff }) {
 
   /** The handle of a socket that all workers share: Node's own, told to say when it closes. */
   function share({ key, kind }, fd, server, place) {
-    const handle = open(kind, fd);
+    const handle = loadHandles().open(kind, fd);
     const { close } = handle;
     handle.close = (...args) => {
       if (handles.delete(handle)) {
@@ -226,6 +232,8 @@ function install(cluster, { id, handoff }) {
   };
 
   requests.send({ act: 'online' });
+  // It needs a descriptor to be read with: later there may be none.
+  setImmediate(loadHandles).unref();
 }
 
 /** Whether a server takes no connection now: another worker may. One that drops by itself gets it. */

@@ -5,8 +5,10 @@
 
 const { syncBuiltinESMExports } = require('node:module');
 
-const errors = require('./errors');
 const nativeLoader = require('./native');
+
+/** Loaded where they are used: every worker would wait for them to start. */
+const errors = () => require('./errors');
 
 /** The environment variable that tells a process that it is our worker; gone before user code runs. */
 const VARIABLE = 'RUST_CLUSTER_WORKER';
@@ -47,7 +49,7 @@ let warned = false;
 function warnOnce() {
   if (warned) return;
   warned = true;
-  process.emitWarning(errors.unsupported(process.platform));
+  process.emitWarning(errors().unsupported(process.platform));
 }
 
 /** Node decides by this variable, when cluster is first loaded, which members the object has. */
@@ -61,7 +63,7 @@ function requireAsWorker() {
 }
 
 function becomePrimary(cluster) {
-  if (Object.keys(cluster.workers).length > 0) throw errors.tooLate();
+  if (Object.keys(cluster.workers).length > 0) throw errors().tooLate();
   require('./primary')(cluster);
 }
 

@@ -7,8 +7,10 @@
 const { deprecate } = require('node:util');
 
 const { Channel, isOwnControl, isQueueFull } = require('./channel');
-const errors = require('./errors');
-const handles = require('./handles');
+
+// Loaded where they are used, or by ./child: every worker would wait for them to start.
+const errors = () => require('./errors');
+const handles = () => require('./handles');
 
 /** From how many queued bytes on send() returns false, as Node's does. */
 const HIGH_WATER = 128 * 1024;
@@ -62,23 +64,23 @@ function setupChannel(target, fd, serialization, limits) {
       options !== undefined &&
       (options === null || typeof options !== 'object' || Array.isArray(options))
     ) {
-      throw errors.invalidOptions(options);
+      throw errors().invalidOptions(options);
     }
     if (this.connected) return this._send(message, handle, options, callback);
-    fail(this, errors.channelClosed(), callback);
+    fail(this, errors().channelClosed(), callback);
     return false;
   };
 
   channel.ownSend = target.send;
 
   target._send = function (message, handle, options, callback) {
-    if (message === undefined) throw errors.missingMessage();
-    if (!isSendable(message)) throw errors.invalidMessage(message);
+    if (message === undefined) throw errors().missingMessage();
+    if (!isSendable(message)) throw errors().invalidMessage(message);
     if (message?.cmd === 'NODE_CLUSTER' && isOwnControl(message)) {
       channel.writeControl(message, -1);
       return true;
     }
-    const sending = handle ? handles.send(channel, message, handle, options ?? {}) : undefined;
+    const sending = handle ? handles().send(channel, message, handle, options ?? {}) : undefined;
     try {
       const queued = sending
         ? channel.send(sending.message, sending.fd, callback)
@@ -93,7 +95,7 @@ function setupChannel(target, fd, serialization, limits) {
       if (!isKernelError(error)) throw error;
       // An older signature: _send(message, handle, swallowErrors).
       if (options !== true && !options?.swallowErrors)
-        fail(this, errors.system('write', error.code), callback);
+        fail(this, errors().system('write', error.code), callback);
       return false;
     } finally {
       sending?.sent();
@@ -102,7 +104,7 @@ function setupChannel(target, fd, serialization, limits) {
 
   target.disconnect = function () {
     if (!this.connected) {
-      this.emit('error', errors.disconnected());
+      this.emit('error', errors().disconnected());
       return;
     }
     this.connected = false;
