@@ -1,5 +1,6 @@
 //! The acceptor: who listens, and who owns a connection. Workers and listeners come and go in any order; each
-//! connection is served by exactly one worker, one that has joined its listener, unless its listener is closed.
+//! connection is served by exactly one worker, one that has joined its listener, unless its listener is closed. One
+//! that retires is closed only when its last worker has gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read, Write};
@@ -27,6 +28,7 @@ enum Step {
     },
     Join(usize, usize),
     Leave(usize, usize),
+    Retire(usize, usize),
     Connect(usize),
     /// A worker takes one connection and serves it.
     Serve(usize),
@@ -49,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => prop::bool::weighted(0.3).prop_map(|small_queue| Step::AddWorker { small_queue }),
         6 => (place(), place()).prop_map(|(listener, worker)| Step::Join(listener, worker)),
         3 => (place(), place()).prop_map(|(listener, worker)| Step::Leave(listener, worker)),
+        1 => (place(), place()).prop_map(|(listener, worker)| Step::Retire(listener, worker)),
         12 => place().prop_map(Step::Connect),
         6 => place().prop_map(Step::Serve),
         3 => place().prop_map(Step::Refuse),
@@ -63,6 +66,8 @@ struct Model {
     acceptor: Acceptor,
     /// The listeners that are open.
     listeners: BTreeMap<ListenerId, Listener>,
+    /// The last workers of those that have retired.
+    retired: BTreeMap<ListenerId, WorkerId>,
     workers: BTreeMap<WorkerId, Worker>,
     last_worker: WorkerId,
     clients: Vec<Client>,
@@ -79,6 +84,8 @@ struct Worker {
     intake: Intake,
     /// The listeners whose connections it may be given: those it has joined, and those that closed as it left.
     may_serve: BTreeSet<ListenerId>,
+    /// The listeners of which it gave a connection back: if they retire with it, that one is closed.
+    refused: BTreeSet<ListenerId>,
     broken: bool,
 }
 
@@ -105,6 +112,7 @@ impl Model {
         let mut model = Model {
             acceptor: Acceptor::start().unwrap(),
             listeners: BTreeMap::new(),
+            retired: BTreeMap::new(),
             workers: BTreeMap::new(),
             last_worker: 0,
             clients: Vec::new(),
@@ -126,6 +134,7 @@ impl Model {
             Step::AddWorker { small_queue } => self.add_worker(small_queue),
             Step::Join(listener, worker) => drop(pair(listener, worker).map(|(l, w)| self.join(l, w))),
             Step::Leave(listener, worker) => drop(pair(listener, worker).map(|(l, w)| self.leave(l, w))),
+            Step::Retire(listener, worker) => drop(pair(listener, worker).map(|(l, w)| self.retire(l, w))),
             Step::Connect(listener) => drop(nth(listeners, listener).map(|listener| self.connect(listener))),
             Step::Serve(worker) => drop(nth(workers, worker).map(|worker| self.take(worker, false))),
             Step::Refuse(worker) => drop(nth(workers, worker).map(|worker| self.take(worker, true))),
@@ -152,7 +161,8 @@ impl Model {
         self.last_worker += 1;
         let queue = Queue::new(self.last_worker, near, socket::duplicate(&far).unwrap());
         self.acceptor.add_worker(self.last_worker, queue).unwrap();
-        let worker = Worker { intake: Intake::new(far), may_serve: BTreeSet::new(), broken: false };
+        let worker =
+            Worker { intake: Intake::new(far), may_serve: BTreeSet::new(), refused: BTreeSet::new(), broken: false };
         self.workers.insert(self.last_worker, worker);
     }
 
@@ -175,17 +185,29 @@ impl Model {
         }
     }
 
+    /// As `leave`, but the last worker is given all that clients have connected.
+    fn retire(&mut self, id: ListenerId, worker: WorkerId) {
+        if !self.listeners[&id].joined.iter().eq([&worker]) {
+            return self.leave(id, worker);
+        }
+        assert!(self.acceptor.retire(id, worker));
+        let listener = self.listeners.remove(&id).unwrap();
+        assert_eq!(TcpStream::connect(listener.address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        self.retired.insert(id, worker);
+    }
+
     fn connect(&mut self, listener: ListenerId) {
         let socket = TcpStream::connect(self.listeners[&listener].address).unwrap();
         self.clients.push(Client { listener, socket });
     }
 
     fn take(&mut self, id: WorkerId, refuse: bool) {
-        let worker = &self.workers[&id];
+        let worker = self.workers.get_mut(&id).unwrap();
         let Taken::Connection(connection) = worker.intake.take().unwrap() else { return };
         assert!(worker.may_serve.contains(&connection.listener), "it has not joined that listener");
         if refuse && !worker.broken {
             worker.intake.give_back(connection.listener, connection.socket.as_fd()).unwrap();
+            worker.refused.insert(connection.listener);
         } else {
             serve(connection);
         }
@@ -228,41 +250,56 @@ impl Model {
         }
     }
 
-    /// One that serves all has joined all listeners, and the others have gone: then no connection is left over.
+    /// Every worker that goes on serves what retired with it. Then the workers go, but for one that has joined what
+    /// is open: no connection is left over.
     fn end(mut self) {
+        let mut clients = std::mem::take(&mut self.clients);
+        for (listener, worker) in std::mem::take(&mut self.retired) {
+            if self.workers.get(&worker).is_some_and(|worker| !worker.broken && !worker.refused.contains(&listener)) {
+                let (here, others) = clients.into_iter().partition(|client| client.listener == listener);
+                clients = others;
+                self.serve_all(worker, here);
+            }
+        }
         while let Some(worker) = nth(&self.workers, 0) {
             self.remove(worker, worker % 2 == 0);
         }
         self.add_worker(false);
         let (worker, listeners) = (self.last_worker, self.listeners.keys().copied().collect::<Vec<_>>());
         listeners.into_iter().for_each(|listener| self.join(listener, worker));
-        let (open, closed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.clients)
-            .into_iter()
-            .partition(|client| self.listeners.contains_key(&client.listener));
-        for mut client in open {
-            let mut text = String::new();
-            while poll(&mut [PollFd::new(client.socket.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() == 0 {
+        let (open, closed) = clients.into_iter().partition(|client| self.listeners.contains_key(&client.listener));
+        self.serve_all(worker, open);
+        drop(self);
+        closed.into_iter().for_each(is_closed);
+    }
+
+    /// Has the worker take what comes until each of the clients is served.
+    fn serve_all(&mut self, worker: WorkerId, clients: Vec<Client>) {
+        for mut client in clients {
+            loop {
                 let intake = &self.workers[&worker].intake;
-                let mut either = [
-                    PollFd::new(client.socket.as_fd(), PollFlags::POLLIN),
-                    PollFd::new(intake.far(), PollFlags::POLLIN),
-                ];
-                let ready = poll(&mut either, PollTimeout::from(20_000u16)).unwrap();
-                assert!(ready > 0, "a connection is left hanging");
+                let watched = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
+                let mut either = [watched(client.socket.as_fd()), watched(intake.far())];
+                assert!(poll(&mut either, PollTimeout::from(20_000u16)).unwrap() > 0, "a connection is left hanging");
+                if either[0].any().unwrap() {
+                    break;
+                }
                 self.take(worker, false);
             }
+            let mut text = String::new();
             client.socket.read_to_string(&mut text).unwrap();
             assert_eq!(text, "!", "a connection of an open listener is served, once");
         }
-        drop(self);
-        for mut client in closed {
-            let mut text = String::new();
-            await_readable(&client.socket);
-            match client.socket.read_to_string(&mut text) {
-                Ok(_) => assert!(text.len() <= 1, "a connection is served once"),
-                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-            }
-        }
+    }
+}
+
+/// Sees that nobody holds a connection whose listener was closed, and that one worker at most has served it.
+fn is_closed(mut client: Client) {
+    let mut text = String::new();
+    await_readable(&client.socket);
+    match client.socket.read_to_string(&mut text) {
+        Ok(_) => assert!(text.len() <= 1, "a connection is served once"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
     }
 }
 
