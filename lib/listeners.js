@@ -56,6 +56,10 @@ class RoundRobin {
     return this.workers.delete(worker.id) && this.#handle.remove(worker.id);
   }
 
+  close() {
+    this.#handle.close();
+  }
+
   /** As `remove`, of one that goes on serving: the last gets all that clients have connected. */
   retire(worker) {
     return this.workers.delete(worker.id) && this.#handle.retire(worker.id);
@@ -113,8 +117,12 @@ class Shared {
 
   remove(worker) {
     if (!this.workers.delete(worker.id) || this.workers.size > 0) return false;
-    this.#handle.close();
+    this.close();
     return true;
+  }
+
+  close() {
+    this.#handle.close();
   }
 
   /** The worker has the socket itself, and closes it when it likes. */
@@ -167,7 +175,10 @@ class Listeners {
       const shared = !this.#acceptor || wanted.addressType.startsWith('udp');
       const handle = shared ? new Shared(wanted) : new RoundRobin(this.#acceptor, wanted, backlog);
       const rights = (readableAll ? UV_READABLE : 0) | (writableAll ? UV_WRITABLE : 0);
-      if (rights && addressType === -1 && !handle.errno) handle.errno = setRights(handle.socket, rights);
+      if (rights && addressType === -1 && !handle.errno) {
+        handle.errno = setRights(handle.socket, rights);
+        if (handle.errno) handle.close();
+      }
       return handle;
     } catch {
       // No worker of ours asks for what cannot even be asked.

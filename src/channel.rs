@@ -159,6 +159,7 @@ impl Outgoing {
         let length = self.bytes.len() - header - HEADER;
         if length > LIMIT {
             self.bytes.truncate(header);
+            self.bytes.shrink_to(FLUSH_AT);
             return Err(Error::MessageTooLarge { length, limit: LIMIT });
         }
         let encoded = Header { length, kind, descriptor: descriptor.is_some() }.encode();
@@ -274,6 +275,7 @@ impl Incoming {
         let room = &mut self.buffer[self.end..];
         let wanted = room.len();
         let Some(received) = socket::receive(socket, room, &mut descriptors)? else {
+            self.give_buffer();
             return Ok(Read::Nothing);
         };
         if received.bytes == 0 {
@@ -299,7 +301,14 @@ impl Incoming {
     pub fn next_run(&mut self) -> Result<Option<Run<'_>>> {
         let mut run: Option<(Kind, Vec<std::ops::Range<usize>>)> = None;
         let mut descriptor = None;
-        while let Some(header) = Header::decode(&self.buffer[self.start..self.end], self.limit)? {
+        loop {
+            let header = match Header::decode(&self.buffer[self.start..self.end], self.limit) {
+                Ok(Some(header)) => header,
+                // What came before it is good; the next call says what is wrong.
+                Err(_) if run.is_some() => break,
+                Ok(None) => break,
+                Err(error) => return Err(error),
+            };
             let payload = self.start + HEADER;
             if self.end - payload < header.length {
                 break;
@@ -325,15 +334,22 @@ impl Incoming {
                 return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced });
             }
         }
-        if run.is_none() && self.start == self.end {
-            (self.start, self.end) = (0, 0);
-            INCOMING.give(std::mem::take(&mut self.buffer));
+        if run.is_none() {
+            self.give_buffer();
         }
         Ok(run.map(|(kind, frames)| Run {
             kind,
             payloads: frames.into_iter().map(|frame| &self.buffer[frame]).collect(),
             descriptor,
         }))
+    }
+
+    /// Leaves the buffer to others, unless something is in it.
+    fn give_buffer(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            INCOMING.give(std::mem::take(&mut self.buffer));
+        }
     }
 
     /// Makes room for at least one read behind `end`. Memory follows what has arrived, not what a header
@@ -504,6 +520,17 @@ mod tests {
     }
 
     #[test]
+    fn frames_before_a_broken_one_are_taken_out() {
+        let (mut near, far) = UnixStream::pair().unwrap();
+        let good = Header { length: 1, kind: Kind::Json, descriptor: false }.encode();
+        near.write_all(&[&good, b"1".as_slice(), &good, b"2", &[0xff; HEADER]].concat()).unwrap();
+        let mut incoming = Incoming::new(LIMIT);
+        incoming.read(far.as_fd()).unwrap();
+        assert_eq!(incoming.next_run().unwrap().unwrap().payloads, [b"1", b"2"]);
+        assert_eq!(incoming.next_run().unwrap_err(), Error::UnknownFrame { kind: 0xff });
+    }
+
+    #[test]
     fn memory_follows_what_arrived_not_what_was_claimed() {
         let (mut near, far) = UnixStream::pair().unwrap();
         near.write_all(&Header { length: LIMIT, kind: Kind::Json, descriptor: false }.encode()).unwrap();
@@ -523,6 +550,8 @@ mod tests {
         assert!(incoming.next_run().unwrap().is_some());
         assert!(incoming.next_run().unwrap().is_none());
         assert_eq!((incoming.buffer.capacity(), channel.outgoing.lock().bytes.capacity()), (0, 0));
+        assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Nothing);
+        assert_eq!(incoming.buffer.capacity(), 0);
     }
 
     #[test]

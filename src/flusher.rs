@@ -155,14 +155,12 @@ mod tests {
         let (near, _far) = socket::pair(SockType::Stream).unwrap();
         let channel = Arc::new(Channel::new(near));
         let flusher = Flusher::start();
-        channel.push(Kind::Json, None, false, |bytes| bytes.push(b'1')).unwrap();
-        flusher.schedule(&channel);
-        // A message is written while the lock of the channel is held: the thread, when due, waits for it.
+        // While a message is written the channel is locked: the thread, when it is due, waits for that.
         let write = |_: &mut Vec<u8>| {
-            let waiting = || flusher.shared.state.lock().waiting.len();
+            flusher.schedule(&channel);
             let end = Instant::now() + 20 * SOON;
             while Instant::now() < end {
-                assert_eq!(waiting(), 1, "flush_all would not find it");
+                assert_eq!(flusher.shared.state.lock().waiting.len(), 1, "flush_all would not find it");
             }
         };
         channel.push(Kind::Json, None, false, write).unwrap();

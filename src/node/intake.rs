@@ -6,10 +6,12 @@ use std::rc::{Rc, Weak};
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use nix::errno::Errno;
 
 use super::callback::Callback;
 use super::uv::{Poll, READABLE};
 use super::{own, Result};
+use crate::error::Error;
 use crate::handoff::{Intake as Core, Taken};
 
 /// How many connections are taken before others on the loop get their turn.
@@ -81,6 +83,9 @@ impl Intake {
     /// is to be closed next.
     #[napi]
     pub fn give_back(&self, listener: u32, fd: i32) -> Result<()> {
+        if fd < 0 {
+            return Err(Error::os("sendmsg", Errno::EBADF).into());
+        }
         // SAFETY: JavaScript got the number from `onconnection`, and has not closed it.
         let connection = unsafe { BorrowedFd::borrow_raw(fd) };
         Ok(self.taker.core.give_back(listener, connection)?)
