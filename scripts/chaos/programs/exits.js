@@ -36,6 +36,7 @@ function moment(name) {
 if (cluster.isPrimary) {
   const worker = cluster.fork();
   let client;
+  if (process.env.HEAR) worker.on('error', () => {});
   cluster.on('exit', (_worker, code, signal) => fs.writeSync(1, `worker ${signal ?? code}\n`));
   worker.on('message', name => {
     if (name === 'disconnecting' && WHO === 'primary') cluster.disconnect();
