@@ -60,9 +60,14 @@ class Crowd {
   #stopped = false;
   #clients;
 
-  constructor(target, { clients, patience = 10_000 }) {
+  /** @param {{ clients: number, patience?: number, untilRefused?: boolean }} options */
+  constructor(target, { clients, patience = 10_000, untilRefused = false }) {
     const client = async () => {
-      while (!this.#stopped) this.attempts.push(await attempt(target, patience));
+      while (!this.#stopped) {
+        const one = await attempt(target, patience);
+        this.attempts.push(one);
+        if (untilRefused && one.outcome === 'refused') return;
+      }
     };
     this.#clients = Promise.all(Array.from({ length: clients }, client));
     live.add(this);
