@@ -83,7 +83,7 @@ class Program {
 
   async #start(name, { way, env, descriptors, nodeArgs = [] }) {
     live.add(this);
-    process.on('exit', this.#kill);
+    process.on('exit', this.#abandon);
     this.#server = net.createServer(socket => this.#greet(socket));
     const tether = this.file('tether');
     await once(this.#server.listen(tether), 'listening');
@@ -204,12 +204,21 @@ class Program {
     if (this.#child?.exitCode === null && this.#child.signalCode === null) await this.exit;
     for (const peer of [this.primary, ...this.workers.values()]) peer?.socket.destroy();
     this.#server.close();
-    process.off('exit', this.#kill);
-    fs.rmSync(this.#folder, { recursive: true, force: true });
+    process.off('exit', this.#abandon);
+    this.#clear();
   }
 
   #kill = () => {
     if (this.#child?.pid) proc.signal(-this.#child.pid, 'SIGKILL');
+  };
+
+  #clear() {
+    fs.rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #abandon = () => {
+    this.#kill();
+    this.#clear();
   };
 
   #story() {
