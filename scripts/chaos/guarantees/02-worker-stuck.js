@@ -73,11 +73,12 @@ async function oneStuck(program, port, { how, victim, result }) {
     .slice(noted)
     .map(line => line.split(' ').map(Number))
     .filter(([id]) => id === victim.id);
-  // What it was given although it was stuck: connections that began later than the bound.
+  // What it was given although it was stuck: connections that began later than the bound. One that began at the
+  // very end may have been accepted when it was back: by so much the machine is late.
   const after = stuckFor.filter(
     one =>
       one.start > began + bound &&
-      one.start < end &&
+      one.start + waited < end &&
       toVictim.some(
         ([, port, time]) => port === one.port && time / 1e6 >= one.start && time / 1e6 <= one.end,
       ),
