@@ -8,7 +8,7 @@ const native = require('./native').load();
 const Requests = require('./requests');
 const Worker = require('./worker');
 
-/** Loaded when the worker has started: until then it is on its way to listen. */
+/** Loaded after the first turn of the loop: in that the worker sets out to listen. */
 let handlesModule;
 const loadHandles = () => {
   handlesModule ??= require('./handles');
@@ -17,9 +17,6 @@ const loadHandles = () => {
 
 /** Node 20 takes a maxConnections of 0 for no limit, later versions for none allowed. */
 const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
-
-/** When a worker has started for sure, in ms: most listen within fifty. */
-const STARTED = 200;
 
 /** How long a process without a free descriptor waits before it tries again to receive one, in ms. */
 const STARVED_PAUSE = 100;
@@ -236,7 +233,7 @@ function install(cluster, { id, handoff }) {
 
   requests.send({ act: 'online' });
   // It needs a descriptor to be read with: later there may be none.
-  setTimeout(loadHandles, STARTED).unref();
+  setImmediate(loadHandles);
 }
 
 /** Whether a server takes no connection now: another worker may. One that drops by itself gets it. */
