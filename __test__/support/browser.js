@@ -91,8 +91,10 @@ async function browse(url, { width, height, scheme }, body) {
   ];
   const child = spawn(found, [...options, `--user-data-dir=${profile}`, 'about:blank'], {
     stdio: ['ignore', 'ignore', 'pipe'],
+    // A process group of its own: a browser is many processes.
+    detached: true,
   });
-  const exit = once(child, 'exit');
+  const closed = once(child, 'close');
   try {
     const browser = new URL(await endpoint(child));
     const targets = await (await fetch(`http://${browser.host}/json/list`)).json();
@@ -112,9 +114,11 @@ async function browse(url, { width, height, scheme }, body) {
     await page.command('Page.navigate', { url });
     await body(page);
   } finally {
-    child.kill('SIGKILL');
-    await exit;
-    fs.rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
+    process.kill(-child.pid, 'SIGKILL');
+    // They all have its stderr: when that closes, none is left to write to the profile.
+    child.stderr.resume();
+    await closed;
+    fs.rmSync(profile, { recursive: true, force: true });
   }
 }
 
