@@ -333,8 +333,6 @@ impl Incoming {
             if self.descriptors.len() > announced {
                 return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced });
             }
-        }
-        if run.is_none() {
             self.give_buffer();
         }
         Ok(run.map(|(kind, frames)| Run {
