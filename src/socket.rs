@@ -14,9 +14,13 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
+use nix::libc;
+use nix::sys::resource::{getrlimit, Resource};
 use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
+use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::{
     recvmsg, sendmsg, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -27,6 +31,9 @@ use crate::error::{Error, Result};
 
 /// The most descriptors that one message can carry (`SCM_MAX_FD`).
 const MOST_DESCRIPTORS: usize = 253;
+
+/// How long the limit of descriptors is taken for granted.
+const LIMIT_AGE: Duration = Duration::from_millis(100);
 
 /// A connected pair of close-on-exec Unix sockets of the given type.
 ///
@@ -110,8 +117,35 @@ pub fn waiting_bytes(socket: BorrowedFd<'_>) -> Result<usize> {
 
 /// Whether the process has a place left for a descriptor that is about to arrive. Where it has none, receive
 /// nothing: what waits in the queue stays there, while a received descriptor would be lost.
+///
+/// Asked before every read, so it must cost little: the kernel gives out the lowest number that is free, so there
+/// is room as long as nobody has the last one. To make a duplicate, and to close it, takes four times as long.
 pub fn has_room(like: BorrowedFd<'_>) -> bool {
-    duplicate(like).is_ok()
+    last_number().is_some_and(is_free) || duplicate(like).is_ok()
+}
+
+/// Whether no descriptor has this number.
+fn is_free(number: RawFd) -> bool {
+    // SAFETY: asks for the flags of a descriptor, and touches nothing.
+    unsafe { libc::fcntl(number, libc::F_GETFD) == -1 }
+}
+
+/// The largest number that a descriptor may have: one below the limit (`RLIMIT_NOFILE`), which is asked for
+/// again once it is [`LIMIT_AGE`] old, since anybody may change it.
+fn last_number() -> Option<RawFd> {
+    /// The number, and when the kernel said so.
+    static KNOWN: Mutex<Option<(RawFd, Instant)>> = Mutex::new(None);
+    let now = Instant::now();
+    let mut known = KNOWN.lock();
+    match *known {
+        Some((number, asked)) if now.duration_since(asked) < LIMIT_AGE => Some(number),
+        _ => {
+            let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+            let number = RawFd::try_from(limit.checked_sub(1)?).ok()?;
+            *known = Some((number, now));
+            Some(number)
+        }
+    }
 }
 
 /// A close-on-exec duplicate of a descriptor.
