@@ -62,6 +62,9 @@ class Channel {
   /** Sockets sent and received, by the server they came from: see ./socket_list. */
   sockets = { send: new Map(), got: new Map() };
 
+  /** Those two of the native channel's functions that every message takes. */
+  #sendText;
+  #take;
   /** Callbacks of messages that are not in the kernel yet: [position in the stream, callback]. */
   #unwritten = [];
   /** Whether the last message sent was large: then the next one is likely to be, too. */
@@ -89,6 +92,8 @@ class Channel {
       () => this.#written(),
       limits,
     );
+    this.#sendText = this.native.sender();
+    this.#take = this.native.reader();
     this.control = new Control(this.native);
   }
 
@@ -142,7 +147,7 @@ class Channel {
     }
     const text = JSON.stringify(message) ?? 'null';
     this.#large = text.length >= LARGE;
-    return this.native.sendJson(JSON_TEXT, text, fd);
+    return fd < 0 ? this.#sendText(text) : this.native.sendJson(JSON_TEXT, text, fd);
   }
 
   /**
@@ -195,7 +200,7 @@ class Channel {
 
   #readBatch() {
     try {
-      const found = this.native.read(scratch);
+      const found = this.#take(scratch);
       if (typeof found === 'number') return found;
       this.#place = 0;
       if (typeof found === 'string') {

@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use std::sync::{Arc, LazyLock};
 
 use napi::bindgen_prelude::*;
-use napi::{sys, JsString, JsValue};
+use napi::{sys, JsError, JsString, JsValue};
 use napi_derive::napi;
 use nix::errno::Errno;
 
@@ -53,13 +53,18 @@ const STARVED: i32 = -2;
 /// The message stream between the primary and a worker.
 #[napi]
 pub struct Channel {
+    end: Rc<RefCell<End>>,
+}
+
+/// This process's end of the stream.
+struct End {
     /// `None` once the channel is closed.
     core: Option<Arc<Core>>,
-    incoming: RefCell<Incoming>,
+    incoming: Incoming,
     watch: Option<Rc<Watch>>,
     turn: Option<Turn>,
     reads: Rc<Cell<u32>>,
-    ended: Cell<bool>,
+    ended: bool,
     most_queued: usize,
 }
 
@@ -116,12 +121,13 @@ struct Turn {
 }
 
 /// What [`Channel::read`] took out, unless it is one message of JSON text.
-#[napi(object)]
-pub struct Messages {
+#[napi(object, object_from_js = false)]
+pub struct Messages<'env> {
     /// The kind of the messages: 1 JSON, 2 advanced, 3 control.
     pub kind: i32,
     /// JSON and control: the messages as the text of one JSON array.
-    pub json: Option<String>,
+    #[napi(ts_type = "string")]
+    pub json: Option<Unknown<'env>>,
     /// Advanced: the lengths of the messages, which lie one after the other in the scratch buffer.
     pub lengths: Option<Vec<u32>>,
     /// The scratch buffer, if the one that was given is too small.
@@ -177,15 +183,38 @@ impl Channel {
                 watch.set(&watch.blocked, true);
             }
         })?;
-        Ok(Channel {
+        let end = End {
             core: Some(core),
-            incoming: RefCell::new(Incoming::new(longest.map_or(LIMIT, |longest| longest as usize))),
+            incoming: Incoming::new(longest.map_or(LIMIT, |longest| longest as usize)),
             watch: Some(watch),
             turn: Some(Turn { prepare, sent }),
             reads,
-            ended: Cell::new(false),
+            ended: false,
             most_queued: most_queued.map_or(usize::MAX, |most| most as usize),
-        })
+        };
+        Ok(Channel { end: Rc::new(RefCell::new(end)) })
+    }
+
+    /// A function `(text)` that does what `sendJson(1, text, -1)` does. See `reader` for why.
+    #[napi(ts_return_type = "(text: string) => number")]
+    pub fn sender<'a>(&self, env: &'a Env) -> napi::Result<Function<'a, (), u32>> {
+        let end = Rc::clone(&self.end);
+        function(env, "send", move |env, text| end.borrow().send_json(env, Kind::Json, text, -1))
+    }
+
+    /// A function `(scratch)` that takes out the next messages that have arrived: one alone, without a
+    /// descriptor, as its JSON text, else as `Messages`. A number says that there are none: 0 for now, -1: the
+    /// end, -2: no descriptor is left, call `resume` later. `scratch`: a buffer for messages that V8 has written,
+    /// or undefined.
+    ///
+    /// It throws when the other process does not speak our protocol: nothing more can be read then.
+    ///
+    /// A function of its own, and no method, because it is called for every message: a method's object is looked
+    /// up, and its class checked, at each call, and that takes longer than all that is done for a small message.
+    #[napi(ts_return_type = "(scratch?: Buffer) => string | Messages | number")]
+    pub fn reader<'a>(&self, env: &'a Env) -> napi::Result<Function<'a, (), Found<'a>>> {
+        let end = Rc::clone(&self.end);
+        function(env, "read", move |env, scratch| end.borrow_mut().read(env, scratch))
     }
 
     /// Queues a message of JSON text and returns how many bytes wait. `fd`: a descriptor to go along (it is
@@ -196,144 +225,103 @@ impl Channel {
     #[napi]
     pub fn send_json(&self, env: Env, kind: u32, message: JsString<'_>, fd: i32) -> Result<u32> {
         let kind = if kind == Kind::Control as u32 { Kind::Control } else { Kind::Json };
-        self.push(kind, fd, |bytes| append_utf8(env.raw(), message.raw(), bytes))
+        self.end.borrow().send_json(env, kind, message, fd)
     }
 
     /// Queues a message that V8 has written; as `sendJson` else.
     #[napi]
     pub fn send_advanced(&self, message: BufferSlice<'_>, fd: i32) -> Result<u32> {
-        self.push(Kind::Advanced, fd, |bytes| bytes.extend_from_slice(&message))
+        self.end.borrow().push(Kind::Advanced, fd, |bytes| bytes.extend_from_slice(&message))
     }
 
     /// Writes what waits, and returns how many bytes still do: those that the kernel does not take now.
     #[napi]
     pub fn flush(&self) -> Result<u32> {
-        let Some(core) = &self.core else { return Ok(0) };
+        let end = self.end.borrow();
+        let Some(core) = &end.core else { return Ok(0) };
         let pushed = core.flush()?;
-        self.update(core, pushed);
+        end.update(core, pushed);
         Ok(count(pushed.queued))
     }
 
     /// Bytes that wait to be written.
     #[napi(getter)]
     pub fn queued(&self) -> u32 {
-        self.core.as_ref().map_or(0, |core| count(core.queued()))
+        self.end.borrow().core.as_ref().map_or(0, |core| count(core.queued()))
     }
 
     /// Bytes handed to the kernel since the beginning.
     #[napi(getter)]
     pub fn written(&self) -> f64 {
-        self.core.as_ref().map_or(0.0, |core| core.written() as f64)
+        self.end.borrow().core.as_ref().map_or(0.0, |core| core.written() as f64)
     }
 
     /// Where the stream ends once all that waits is written: `written` will be there.
     #[napi(getter)]
     pub fn end(&self) -> f64 {
-        self.core.as_ref().map_or(0.0, |core| core.end() as f64)
-    }
-
-    /// Takes out the next messages that have arrived: one alone, without a descriptor, as its JSON text, else as
-    /// `Messages`. A number says that there are none: 0 for now, -1: the end, -2: no descriptor is left, call
-    /// `resume` later. `scratch`: a buffer for messages that V8 has written, or undefined.
-    ///
-    /// Throws when the other process does not speak our protocol: nothing more can be read then.
-    #[napi(ts_return_type = "string | Messages | number")]
-    pub fn read(&self, env: Env, scratch: Unknown<'_>) -> Result<Either3<Unknown<'_>, Messages, i32>> {
-        let mut incoming = self.incoming.borrow_mut();
-        loop {
-            if let Some(run) = incoming.next_run()? {
-                return Ok(match (&run.payloads[..], run.kind, &run.descriptor) {
-                    (&[text], Kind::Json, None) => Either3::A(string(env, text)?),
-                    _ => Either3::B(messages(run, scratch)),
-                });
-            }
-            let found = match (&self.core, self.reads.get()) {
-                _ if self.ended.get() => END,
-                (None, _) => END,
-                (_, 0) => NOTHING,
-                (Some(core), left) => {
-                    self.reads.set(left - 1);
-                    match incoming.read(core.socket())? {
-                        Read::Some => continue,
-                        Read::Last => {
-                            // The loop says when there is more.
-                            if left < READS + 1 {
-                                self.reads.set(0);
-                            }
-                            continue;
-                        }
-                        Read::Nothing => NOTHING,
-                        Read::End => {
-                            self.ended.set(true);
-                            END
-                        }
-                        Read::Starved => {
-                            // Not to be told again and again that something is there.
-                            self.with_watch(|watch| watch.set(&watch.reading, false));
-                            STARVED
-                        }
-                    }
-                }
-            };
-            return Ok(Either3::C(found));
-        }
+        self.end.borrow().core.as_ref().map_or(0.0, |core| core.end() as f64)
     }
 
     /// Has `read` go on until nothing is there, although the loop does not say so.
     #[napi]
     pub fn drain(&self) {
-        self.reads.set(u32::MAX);
+        self.end.borrow().reads.set(u32::MAX);
     }
 
     /// Reads no more: what is left to be written is all that the channel is still open for.
     #[napi]
     pub fn pause(&self) {
-        self.with_watch(|watch| watch.set(&watch.reading, false));
+        self.end.borrow().with_watch(|watch| watch.set(&watch.reading, false));
     }
 
     /// Reads again, after `read` found no descriptor left.
     #[napi]
     pub fn resume(&self) {
-        self.with_watch(|watch| watch.set(&watch.reading, true));
+        self.end.borrow().with_watch(|watch| watch.set(&watch.reading, true));
     }
 
     /// Keeps the loop alive while the channel is open.
     #[napi(js_name = "ref")]
     pub fn reference(&self) {
-        self.with_watch(|watch| watch.set(&watch.keep, true));
+        self.end.borrow().with_watch(|watch| watch.set(&watch.keep, true));
     }
 
     /// Does not keep the loop alive.
     #[napi]
     pub fn unref(&self) {
-        self.with_watch(|watch| watch.set(&watch.keep, false));
+        self.end.borrow().with_watch(|watch| watch.set(&watch.keep, false));
     }
 
     /// Whether it keeps the loop alive.
     #[napi]
     pub fn has_ref(&self) -> bool {
-        self.watch.as_ref().is_some_and(|watch| watch.keep.get())
+        self.end.borrow().watch.as_ref().is_some_and(|watch| watch.keep.get())
     }
 
     /// The number of the socket, -1 when the channel is closed.
     #[napi(getter)]
     pub fn fd(&self) -> i32 {
-        self.core.as_ref().map_or(-1, |core| core.socket().as_raw_fd())
+        self.end.borrow().core.as_ref().map_or(-1, |core| core.socket().as_raw_fd())
     }
 
     /// Ends the channel. What waits to be written and finds no room is lost: see to it before.
     #[napi]
-    pub fn close(&mut self) {
-        self.turn = None;
-        self.watch = None;
+    pub fn close(&self) {
+        let mut end = self.end.borrow_mut();
+        end.turn = None;
+        end.watch = None;
         // The other end sees it at once, though the descriptor is closed when the loop is done with it.
-        if let Some(core) = self.core.take() {
+        if let Some(core) = end.core.take() {
             let _ = nix::sys::socket::shutdown(core.socket().as_raw_fd(), nix::sys::socket::Shutdown::Both);
         }
     }
 }
 
-impl Channel {
+impl End {
+    fn send_json(&self, env: Env, kind: Kind, message: JsString<'_>, fd: i32) -> Result<u32> {
+        self.push(kind, fd, |bytes| append_utf8(env.raw(), message.raw(), bytes))
+    }
+
     fn push(&self, kind: Kind, fd: i32, write: impl FnOnce(&mut Vec<u8>)) -> Result<u32> {
         let (Some(core), Some(turn)) = (&self.core, &self.turn) else {
             return Err(Error::os("sendmsg", Errno::EPIPE).into());
@@ -369,6 +357,46 @@ impl Channel {
         }
     }
 
+    fn read(&mut self, env: Env, scratch: Unknown<'_>) -> Result<Found<'static>> {
+        loop {
+            if let Some(run) = self.incoming.next_run()? {
+                return Ok(match (&run.payloads[..], run.kind, &run.descriptor) {
+                    (&[text], Kind::Json, None) => Either3::A(string(env, text)?),
+                    _ => Either3::B(messages(env, run, scratch)?),
+                });
+            }
+            let found = match (&self.core, self.reads.get()) {
+                _ if self.ended => END,
+                (None, _) => END,
+                (_, 0) => NOTHING,
+                (Some(core), left) => {
+                    self.reads.set(left - 1);
+                    match self.incoming.read(core.socket())? {
+                        Read::Some => continue,
+                        Read::Last => {
+                            // The loop says when there is more.
+                            if left < READS + 1 {
+                                self.reads.set(0);
+                            }
+                            continue;
+                        }
+                        Read::Nothing => NOTHING,
+                        Read::End => {
+                            self.ended = true;
+                            END
+                        }
+                        Read::Starved => {
+                            // Not to be told again and again that something is there.
+                            self.with_watch(|watch| watch.set(&watch.reading, false));
+                            STARVED
+                        }
+                    }
+                }
+            };
+            return Ok(Either3::C(found));
+        }
+    }
+
     fn with_watch(&self, act: impl FnOnce(&Watch)) {
         if let Some(watch) = &self.watch {
             act(watch);
@@ -376,19 +404,37 @@ impl Channel {
     }
 }
 
+/// What [`End::read`] found: one message, several, or why there is none.
+type Found<'env> = Either3<Unknown<'env>, Messages<'env>, i32>;
+
+/// A JavaScript function of one argument.
+fn function<'env, Argument: FromNapiValue, Value: ToNapiValue>(
+    env: &'env Env,
+    name: &str,
+    act: impl Fn(Env, Argument) -> Result<Value> + 'static,
+) -> napi::Result<Function<'env, (), Value>> {
+    env.create_function_from_closure(name, move |call| {
+        let env = *call.env;
+        act(env, call.get(0)?).map_err(|error| {
+            // SAFETY: called by JavaScript, which gets the error with our code.
+            unsafe { JsError::from(error).throw_into(env.raw()) };
+            napi::Error::from_status(Status::PendingException)
+        })
+    })
+}
+
 fn count(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-fn messages(run: Run<'_>, scratch: Unknown<'_>) -> Messages {
+fn messages<'env>(env: Env, run: Run<'_>, scratch: Unknown<'_>) -> Result<Messages<'env>> {
     let kind = run.kind as i32;
     if run.kind == Kind::Advanced {
         let lengths = run.payloads.iter().map(|payload| count(payload.len())).collect();
         let scratch = gather(&run.payloads, scratch);
         let fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
-        return Messages { kind, json: None, lengths: Some(lengths), scratch, fd };
+        return Ok(Messages { kind, json: None, lengths: Some(lengths), scratch, fd });
     }
-    let fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
     let length = run.payloads.iter().map(|payload| payload.len() + 1).sum::<usize>() + 1;
     let mut json = Vec::with_capacity(length);
     for (index, payload) in run.payloads.iter().enumerate() {
@@ -396,9 +442,9 @@ fn messages(run: Run<'_>, scratch: Unknown<'_>) -> Messages {
         json.extend_from_slice(payload);
     }
     json.push(b']');
-    // A peer may send any bytes; what is no UTF-8 will be no JSON either, or a wrong letter in a string.
-    let json = String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    Messages { kind, json: Some(json), lengths: None, scratch: None, fd }
+    let json = Some(string(env, &json)?);
+    let fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
+    Ok(Messages { kind, json, lengths: None, scratch: None, fd })
 }
 
 /// Copies payloads into a buffer of JavaScript's, or into a new one if they do not fit.
