@@ -11,15 +11,13 @@ const native = require('./native').load();
 const JSON_TEXT = 1;
 const ADVANCED = 2;
 const CONTROL = 3;
+const PARTS = 4;
 const NOTHING = 0;
 const END = -1;
 const STARVED = -2;
 
-/**
- * From how many bytes on V8's serialiser is quicker than JSON where both make the same copy. Since V8 14 (Node 25)
- * JSON looks at long strings sixteen bytes at a time, and is as quick.
- */
-const LARGE = Number.parseInt(process.versions.v8, 10) < 14 ? 4096 : Number.POSITIVE_INFINITY;
+/** From how many bytes on a message is large: then the next one is likely to be, too. */
+const LARGE = 4096;
 
 /** How long a process without a free descriptor waits before it tries again to receive one, in ms. */
 const STARVED_PAUSE = 100;
@@ -27,6 +25,7 @@ const STARVED_PAUSE = 100;
 // Loaded where they are used, or by ./child: every worker would wait for them to start.
 const errors = () => require('./errors');
 const handles = () => require('./handles');
+const longStrings = () => require('./long_strings');
 let serializationModule;
 const serialization = () => {
   serializationModule ??= require('./serialization');
@@ -49,6 +48,12 @@ function copies({ lengths, scratch: larger }) {
   });
 }
 
+function messagesOf(found) {
+  if (found.kind === ADVANCED) return copies(found);
+  if (found.kind === PARTS) return [longStrings().putBack(found.parts)];
+  return JSON.parse(found.json);
+}
+
 /** The cluster's own messages on their way through a send() that a program has wrapped. */
 const controlMessages = new WeakSet();
 
@@ -67,7 +72,7 @@ class Channel {
   #take;
   /** Callbacks of messages that are not in the kernel yet: [position in the stream, callback]. */
   #unwritten = [];
-  /** Whether the last message sent was large: then the next one is likely to be, too. */
+  /** Whether the last message sent was large. */
   #large = false;
   /** Messages that came while nobody listened. */
   #unheard = [];
@@ -140,7 +145,14 @@ class Channel {
   }
 
   #encode(message, fd) {
-    if (this.#usesV8(message)) {
+    const isJson = !this.advanced || serialization().isJson(message);
+    const parts = isJson && this.#large ? longStrings().takeOut(message) : undefined;
+    if (parts) {
+      this.#large = parts.json.length + parts.strings.reduce((sum, { length }) => sum + length, 0) >= LARGE;
+      return this.native.sendParts(parts.json, parts.strings, fd);
+    }
+    // V8's serialiser makes the copies of 'advanced' that JSON cannot, and quicker ones of large messages.
+    if (this.advanced && (this.#large || !isJson)) {
       const bytes = serialization().serialize(message);
       this.#large = bytes.length >= LARGE;
       return this.native.sendAdvanced(bytes, fd);
@@ -148,16 +160,6 @@ class Channel {
     const text = JSON.stringify(message) ?? 'null';
     this.#large = text.length >= LARGE;
     return fd < 0 ? this.#sendText(text) : this.native.sendJson(JSON_TEXT, text, fd);
-  }
-
-  /**
-   * V8's serialiser makes the copies of 'advanced' that JSON cannot, and quicker ones of large messages: under
-   * 'json' only where nobody can tell them from JSON's.
-   */
-  #usesV8(message) {
-    if (!this.advanced && !this.#large) return false;
-    const isJson = serialization().isJson(message);
-    return this.advanced ? this.#large || !isJson : isJson;
   }
 
   /** The kernel took something. */
@@ -206,10 +208,13 @@ class Channel {
       if (typeof found === 'string') {
         this.#batch = [JSON.parse(found)];
         this.#kind = JSON_TEXT;
+      } else if (Array.isArray(found)) {
+        this.#batch = [longStrings().putBack(found)];
+        this.#kind = PARTS;
       } else {
         this.#fd = found.fd;
         this.#kind = found.kind;
-        this.#batch = found.kind === ADVANCED ? copies(found) : JSON.parse(found.json);
+        this.#batch = messagesOf(found);
       }
       return this.#kind;
     } catch (error) {

@@ -2,9 +2,8 @@
 
 // V8's serialisation, with everything that it cannot clone as JSON would show it: the copies of 'advanced'.
 //
-// A V8 serialiser costs some microseconds to make, JSON of a small message a tenth of that; but V8 copies a long
-// string as it is, where JSON looks at every character, twice. So a message of which both make equal copies travels
-// as JSON if it is small, and as V8's bytes if it is large, under 'json' as under 'advanced'.
+// A V8 serialiser costs some microseconds to make, JSON of a small message a tenth of that. So a message of which
+// both make equal copies travels as JSON if it is small, or if it is large by long strings (./long_strings).
 
 const { types } = require('node:util');
 const { DefaultDeserializer, DefaultSerializer } = require('node:v8');

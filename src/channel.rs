@@ -245,7 +245,8 @@ pub enum Read {
     Starved,
 }
 
-/// Frames of one kind that arrived one after the other. A frame with a descriptor is a run of its own.
+/// Frames of one kind that arrived one after the other. A frame with a descriptor is a run of its own, and so is
+/// one of [`Kind::Parts`].
 #[derive(Debug)]
 pub struct Run<'a> {
     /// What the payloads are.
@@ -323,6 +324,9 @@ impl Incoming {
             if header.descriptor {
                 descriptor =
                     Some(self.descriptors.pop_front().ok_or(Error::StrayDescriptor { received: 0, announced: 1 })?);
+                break;
+            }
+            if header.kind == Kind::Parts {
                 break;
             }
         }

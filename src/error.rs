@@ -44,6 +44,12 @@ pub enum Error {
         /// The kind byte.
         kind: u8,
     },
+    /// The peer sent a message in parts that do not add up.
+    #[error("a message of {length} bytes arrived whose parts do not add up: the other process does not speak this protocol")]
+    BadParts {
+        /// Its bytes.
+        length: usize,
+    },
     /// A descriptor arrived that no frame announced, or more than were sent.
     #[error("{received} descriptors arrived where {announced} were announced")]
     StrayDescriptor {
@@ -88,6 +94,7 @@ impl Error {
             Error::MessageTooLarge { .. } => "ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE".into(),
             Error::QueueFull { .. } => "ERR_RUST_CLUSTER_QUEUE_FULL".into(),
             Error::UnknownFrame { .. } => "ERR_RUST_CLUSTER_BAD_FRAME".into(),
+            Error::BadParts { .. } => "ERR_RUST_CLUSTER_BAD_FRAME".into(),
             Error::StrayDescriptor { .. } => "ERR_RUST_CLUSTER_STRAY_DESCRIPTOR".into(),
             Error::BadHandoff { .. } => "ERR_RUST_CLUSTER_BAD_HANDOFF".into(),
             Error::HandoffShut { .. } => "ERR_RUST_CLUSTER_BAD_HANDOFF".into(),

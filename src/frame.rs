@@ -29,6 +29,8 @@ pub enum Kind {
     Advanced = 2,
     /// The cluster's own message (online, queryServer, listening, close …), JSON text.
     Control = 3,
+    /// A user's message as JSON text, and the long strings that were taken out of it: see [`parts`](crate::parts).
+    Parts = 4,
 }
 
 impl TryFrom<u8> for Kind {
@@ -39,6 +41,7 @@ impl TryFrom<u8> for Kind {
             1 => Ok(Kind::Json),
             2 => Ok(Kind::Advanced),
             3 => Ok(Kind::Control),
+            4 => Ok(Kind::Parts),
             _ => Err(Error::UnknownFrame { kind }),
         }
     }
@@ -94,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_header_reads_back_as_it_was_written() {
-        for kind in [Kind::Json, Kind::Advanced, Kind::Control] {
+        for kind in [Kind::Json, Kind::Advanced, Kind::Control, Kind::Parts] {
             for descriptor in [false, true] {
                 let header = Header { length: 70_000, kind, descriptor };
                 assert_eq!(Header::decode(&header.encode(), LIMIT), Ok(Some(header)));
@@ -113,7 +116,7 @@ mod tests {
     #[test]
     fn what_no_peer_of_ours_writes_is_refused() {
         let good = Header { length: 1, kind: Kind::Json, descriptor: false }.encode();
-        for (at, value) in [(4, 0), (4, 4), (4, 255), (5, 2), (6, 1), (7, 1)] {
+        for (at, value) in [(4, 0), (4, 5), (4, 255), (5, 2), (6, 1), (7, 1)] {
             let mut bytes = good;
             bytes[at] = value;
             assert!(matches!(Header::decode(&bytes, LIMIT), Err(Error::UnknownFrame { .. })), "byte {at} = {value}");

@@ -26,7 +26,7 @@ pub fn header(bytes: &[u8]) {
             assert_eq!(header.encode(), bytes[..HEADER]);
         }
         Err(_) => {
-            let known = matches!(bytes[4..HEADER], [1..=3, 0 | 1, 0, 0]);
+            let known = matches!(bytes[4..HEADER], [1..=4, 0 | 1, 0, 0]);
             assert!(!known || bytes[3] != 0, "a header within the limit is refused");
         }
     }

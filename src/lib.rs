@@ -2,7 +2,7 @@
 //!
 //! A connection flows through it in one direction, in the primary [`acceptor`] → [`policy`] →
 //! [`handoff`], in the worker [`handoff`] → its server; a message flows from [`channel`] through
-//! [`frame`] to the other process's [`channel`]. [`fork`] starts the workers, [`listen`] opens what they
+//! [`frame`] (and [`parts`], where it is long) to the other process's [`channel`]. [`fork`] starts the workers, [`listen`] opens what they
 //! share. [`node`] is the only module that knows Node-API and libuv: all else is plain Rust that
 //! `cargo test` drives with real sockets and processes.
 //!
@@ -21,6 +21,7 @@ pub mod handoff;
 mod interleavings;
 pub mod listen;
 pub mod node;
+pub mod parts;
 pub mod policy;
 pub mod socket;
 pub mod spare;

@@ -174,7 +174,7 @@ impl Expected {
         let mut at = 0;
         while let Some(&[a, b, c, d, kind, descriptor, e, f]) = stream[at..].first_chunk::<HEADER>() {
             let length = a as usize | (b as usize) << 8 | (c as usize) << 16 | (d as usize) << 24;
-            expected.bad = length > LIMIT || !(1..=3).contains(&kind) || descriptor > 1 || e != 0 || f != 0;
+            expected.bad = length > LIMIT || !(1..=4).contains(&kind) || descriptor > 1 || e != 0 || f != 0;
             if expected.bad {
                 break;
             }

@@ -10,17 +10,18 @@ use std::rc::{Rc, Weak};
 use std::sync::{Arc, LazyLock};
 
 use napi::bindgen_prelude::*;
-use napi::{sys, JsError, JsString, JsValue};
+use napi::{sys, JsString, JsValue};
 use napi_derive::napi;
 use nix::errno::Errno;
 
 use super::callback::Callback;
 use super::uv::{Poll, Prepare, READABLE, WRITABLE};
-use super::{own, Result};
+use super::{function, own, Result};
 use crate::channel::{Channel as Core, Incoming, Pushed, Read, Run};
 use crate::error::Error;
 use crate::flusher::Flusher;
 use crate::frame::{Kind, LIMIT};
+use crate::parts::{self, Text};
 use crate::socket;
 
 /// One for the process: it has nothing to do as long as event loops turn. What is queued when the process
@@ -123,11 +124,14 @@ struct Turn {
 /// What [`Channel::read`] took out, unless it is one message of JSON text.
 #[napi(object, object_from_js = false)]
 pub struct Messages<'env> {
-    /// The kind of the messages: 1 JSON, 2 advanced, 3 control.
+    /// The kind of the messages: 1 JSON, 2 advanced, 3 control, 4 parts: then it is one message.
     pub kind: i32,
     /// JSON and control: the messages as the text of one JSON array.
     #[napi(ts_type = "string")]
     pub json: Option<Unknown<'env>>,
+    /// Parts: the message's text, and the strings that were taken out of it.
+    #[napi(ts_type = "string[]")]
+    pub parts: Option<Vec<Unknown<'env>>>,
     /// Advanced: the lengths of the messages, which lie one after the other in the scratch buffer.
     pub lengths: Option<Vec<u32>>,
     /// The scratch buffer, if the one that was given is too small.
@@ -203,15 +207,15 @@ impl Channel {
     }
 
     /// A function `(scratch)` that takes out the next messages that have arrived: one alone, without a
-    /// descriptor, as its JSON text, else as `Messages`. A number says that there are none: 0 for now, -1: the
-    /// end, -2: no descriptor is left, call `resume` later. `scratch`: a buffer for messages that V8 has written,
-    /// or undefined.
+    /// descriptor, as its JSON text, or as an array of its text and the strings that were taken out of it; else as
+    /// `Messages`. A number says that there are none: 0 for now, -1: the end, -2: no descriptor is left, call
+    /// `resume` later. `scratch`: a buffer for messages that V8 has written, or undefined.
     ///
     /// It throws when the other process does not speak our protocol: nothing more can be read then.
     ///
     /// A function of its own, and no method, because it is called for every message: a method's object is looked
     /// up, and its class checked, at each call, and that takes longer than all that is done for a small message.
-    #[napi(ts_return_type = "(scratch?: Buffer) => string | Messages | number")]
+    #[napi(ts_return_type = "(scratch?: Buffer) => string | string[] | Messages | number")]
     pub fn reader<'a>(&self, env: &'a Env) -> napi::Result<Function<'a, (), Found<'a>>> {
         let end = Rc::clone(&self.end);
         function(env, "read", move |env, scratch| end.borrow_mut().read(env, scratch))
@@ -232,6 +236,18 @@ impl Channel {
     #[napi]
     pub fn send_advanced(&self, message: BufferSlice<'_>, fd: i32) -> Result<u32> {
         self.end.borrow().push(Kind::Advanced, fd, |bytes| bytes.extend_from_slice(&message))
+    }
+
+    /// Queues a message of JSON text and the strings that were taken out of it; as `sendJson` else.
+    #[napi]
+    pub fn send_parts(&self, env: Env, json: JsString<'_>, strings: Vec<JsString<'_>>, fd: i32) -> Result<u32> {
+        self.end.borrow().push(Kind::Parts, fd, |bytes| {
+            let mut parts = parts::Writer::new(bytes, count(strings.len()));
+            for string in strings {
+                parts.string(|bytes| append_string(env.raw(), string.raw(), bytes));
+            }
+            parts.json(|bytes| append_utf8(env.raw(), json.raw(), bytes));
+        })
     }
 
     /// Writes what waits, and returns how many bytes still do: those that the kernel does not take now.
@@ -361,8 +377,9 @@ impl End {
         loop {
             if let Some(run) = self.incoming.next_run()? {
                 return Ok(match (&run.payloads[..], run.kind, &run.descriptor) {
-                    (&[text], Kind::Json, None) => Either3::A(string(env, text)?),
-                    _ => Either3::B(messages(env, run, scratch)?),
+                    (&[text], Kind::Json, None) => Either4::A(string(env, text)?),
+                    (&[payload], Kind::Parts, None) => Either4::B(read_parts(env, payload)?),
+                    _ => Either4::C(messages(env, run, scratch)?),
                 });
             }
             let found = match (&self.core, self.reads.get()) {
@@ -393,7 +410,7 @@ impl End {
                     }
                 }
             };
-            return Ok(Either3::C(found));
+            return Ok(Either4::D(found));
         }
     }
 
@@ -405,46 +422,44 @@ impl End {
 }
 
 /// What [`End::read`] found: one message, several, or why there is none.
-type Found<'env> = Either3<Unknown<'env>, Messages<'env>, i32>;
-
-/// A JavaScript function of one argument.
-fn function<'env, Argument: FromNapiValue, Value: ToNapiValue>(
-    env: &'env Env,
-    name: &str,
-    act: impl Fn(Env, Argument) -> Result<Value> + 'static,
-) -> napi::Result<Function<'env, (), Value>> {
-    env.create_function_from_closure(name, move |call| {
-        let env = *call.env;
-        act(env, call.get(0)?).map_err(|error| {
-            // SAFETY: called by JavaScript, which gets the error with our code.
-            unsafe { JsError::from(error).throw_into(env.raw()) };
-            napi::Error::from_status(Status::PendingException)
-        })
-    })
-}
+type Found<'env> = Either4<Unknown<'env>, Vec<Unknown<'env>>, Messages<'env>, i32>;
 
 fn count(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 fn messages<'env>(env: Env, run: Run<'_>, scratch: Unknown<'_>) -> Result<Messages<'env>> {
-    let kind = run.kind as i32;
-    if run.kind == Kind::Advanced {
-        let lengths = run.payloads.iter().map(|payload| count(payload.len())).collect();
-        let scratch = gather(&run.payloads, scratch);
-        let fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
-        return Ok(Messages { kind, json: None, lengths: Some(lengths), scratch, fd });
+    let mut messages =
+        Messages { kind: run.kind as i32, json: None, parts: None, lengths: None, scratch: None, fd: -1 };
+    match (run.kind, &run.payloads[..]) {
+        (Kind::Advanced, payloads) => {
+            messages.lengths = Some(payloads.iter().map(|payload| count(payload.len())).collect());
+            messages.scratch = gather(payloads, scratch);
+        }
+        (Kind::Parts, &[payload]) => messages.parts = Some(read_parts(env, payload)?),
+        (_, payloads) => messages.json = Some(string(env, &array(payloads))?),
     }
-    let length = run.payloads.iter().map(|payload| payload.len() + 1).sum::<usize>() + 1;
+    messages.fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
+    Ok(messages)
+}
+
+/// A message's text, and the strings that were taken out of it.
+fn read_parts<'a>(env: Env, payload: &[u8]) -> Result<Vec<Unknown<'a>>> {
+    let (strings, json) = parts::read(payload)?;
+    let json = string(env, json);
+    std::iter::once(json).chain(strings.into_iter().map(|string| whole(env, string))).collect()
+}
+
+/// The text of one JSON array of messages.
+fn array(payloads: &[&[u8]]) -> Vec<u8> {
+    let length = payloads.iter().map(|payload| payload.len() + 1).sum::<usize>() + 1;
     let mut json = Vec::with_capacity(length);
-    for (index, payload) in run.payloads.iter().enumerate() {
+    for (index, payload) in payloads.iter().enumerate() {
         json.push(if index == 0 { b'[' } else { b',' });
         json.extend_from_slice(payload);
     }
     json.push(b']');
-    let json = Some(string(env, &json)?);
-    let fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
-    Ok(Messages { kind, json, lengths: None, scratch: None, fd })
+    json
 }
 
 /// Copies payloads into a buffer of JavaScript's, or into a new one if they do not fit.
@@ -477,14 +492,63 @@ fn gather(payloads: &[&[u8]], scratch: Unknown<'_>) -> Option<Buffer> {
 /// be no JSON either, or a wrong letter in a string.
 fn string<'a>(env: Env, text: &[u8]) -> Result<Unknown<'a>> {
     let create = if text.is_ascii() { sys::napi_create_string_latin1 } else { sys::napi_create_string_utf8 };
+    made(env, |value| {
+        // SAFETY: called by JavaScript, in its handle scope; `text` is valid for its length.
+        unsafe { create(env.raw(), text.as_ptr().cast(), text.len() as isize, value) }
+    })
+}
+
+/// JavaScript's string of one that travelled beside a message's text.
+fn whole<'a>(env: Env, text: Text<'_>) -> Result<Unknown<'a>> {
+    match text {
+        Text::Latin1(bytes) => made(env, |value| {
+            // SAFETY: as in `string`.
+            unsafe { sys::napi_create_string_latin1(env.raw(), bytes.as_ptr().cast(), bytes.len() as isize, value) }
+        }),
+        Text::Utf16(bytes) => {
+            let units: Vec<_> = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
+            made(env, |value| {
+                // SAFETY: as in `string`.
+                unsafe { sys::napi_create_string_utf16(env.raw(), units.as_ptr(), units.len() as isize, value) }
+            })
+        }
+    }
+}
+
+fn made<'a>(env: Env, create: impl FnOnce(*mut sys::napi_value) -> sys::napi_status) -> Result<Unknown<'a>> {
     let mut value = std::ptr::null_mut();
-    // SAFETY: called by JavaScript, in its handle scope; `text` is valid for its length.
-    let status = unsafe { create(env.raw(), text.as_ptr().cast(), text.len() as isize, &mut value) };
-    if status != sys::Status::napi_ok {
+    if create(&mut value) != sys::Status::napi_ok {
         return Err(Error::os("napi_create_string", Errno::ENOMEM).into());
     }
     // SAFETY: the string made above.
     Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), value) })
+}
+
+/// Appends a JavaScript string: its ASCII, or its UTF-16, which is said by `true`.
+fn append_string(env: sys::napi_env, value: sys::napi_value, bytes: &mut Vec<u8>) -> bool {
+    let start = bytes.len();
+    let mut length = 0;
+    // SAFETY: asks for the length of a string, in units.
+    unsafe { sys::napi_get_value_string_utf16(env, value, std::ptr::null_mut(), 0, &mut length) };
+    bytes.reserve(length + 1);
+    let room = bytes.spare_capacity_mut();
+    let mut written = 0;
+    // SAFETY: a string, and room of ours to write it to; `written` bytes of it are initialised then. What does not
+    // fit is cut at a character.
+    unsafe {
+        sys::napi_get_value_string_utf8(env, value, room.as_mut_ptr().cast(), length + 1, &mut written);
+        bytes.set_len(start + written);
+    }
+    // All else takes more bytes of UTF-8 than units, or a whole character less.
+    if written == length && bytes[start..].is_ascii() {
+        return false;
+    }
+    bytes.truncate(start);
+    let mut units = vec![0; length + 1];
+    // SAFETY: a string, and room for its units and a NUL.
+    unsafe { sys::napi_get_value_string_utf16(env, value, units.as_mut_ptr(), units.len(), &mut length) };
+    bytes.extend(units[..length].iter().flat_map(|unit| unit.to_le_bytes()));
+    true
 }
 
 /// Appends a JavaScript string as UTF-8, without a copy in between.

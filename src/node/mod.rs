@@ -13,6 +13,8 @@ mod uv;
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
+use napi::bindgen_prelude::{FromNapiValue, Function, ToNapiValue};
+use napi::{Env, JsError, Status};
 use napi_derive::napi;
 
 use crate::error::Error;
@@ -27,6 +29,22 @@ impl From<Error> for Thrown {
     fn from(error: Error) -> Self {
         Thrown::new(error.code(), error.to_string())
     }
+}
+
+/// A JavaScript function of one argument. Unlike a class's method it costs no look-up of an object at each call.
+fn function<'env, Argument: FromNapiValue, Value: ToNapiValue>(
+    env: &'env Env,
+    name: &str,
+    act: impl Fn(Env, Argument) -> Result<Value> + 'static,
+) -> napi::Result<Function<'env, (), Value>> {
+    env.create_function_from_closure(name, move |call| {
+        let env = *call.env;
+        act(env, call.get(0)?).map_err(|error| {
+            // SAFETY: called by JavaScript, which gets the error with our code.
+            unsafe { JsError::from(error).throw_into(env.raw()) };
+            napi::Error::from_status(Status::PendingException)
+        })
+    })
 }
 
 /// Takes over a descriptor that JavaScript names by its number.

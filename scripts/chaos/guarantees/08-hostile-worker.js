@@ -19,6 +19,8 @@ const ATTACKS = {
   noUtf8: null,
   empty: null,
   noAdvanced: /BAD_MESSAGE/,
+  badParts: /BAD_FRAME/,
+  misplacedString: /BAD_MESSAGE/,
   noControl: /BAD_MESSAGE/,
   strangeControl: null,
   strangeInternal: null,

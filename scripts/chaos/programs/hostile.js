@@ -10,6 +10,7 @@ const native = require('../../../lib/native').load();
 const JSON_KIND = 1;
 const ADVANCED = 2;
 const CONTROL = 3;
+const PARTS = 4;
 
 const SEQPACKET = '0005';
 
@@ -50,6 +51,14 @@ function frame(kind, payload, { length = payload.length, descriptor = 0 } = {}) 
 }
 
 const json = (value, options) => frame(JSON_KIND, JSON.stringify(value), options);
+
+/** A message with one string beside its text: see src/parts.rs. */
+function parts(string, text) {
+  const table = Buffer.alloc(8);
+  table.writeUInt32LE(1);
+  table.writeUInt32LE(string.length, 4);
+  return Buffer.concat([table, Buffer.from(string + text)]);
+}
 
 const write = (fd, bytes) => fs.writeSync(fd, bytes);
 
@@ -117,6 +126,8 @@ module.exports = {
   noUtf8: () => write(channel, frame(JSON_KIND, Buffer.from([0x22, 0xff, 0xfe, 0xc0, 0x22]))),
   empty: () => write(channel, frame(JSON_KIND, '')),
   noAdvanced: () => write(channel, frame(ADVANCED, Buffer.from([0xff, 0x0f, 0x41, 0xff, 0xff, 0xff, 0xff]))),
+  badParts: () => write(channel, frame(PARTS, Buffer.alloc(64, 0xff))),
+  misplacedString: () => write(channel, frame(PARTS, parts('x', '[{},[["__proto__","polluted"]]]'))),
   noControl: () => write(channel, frame(CONTROL, 'act')),
   strangeControl: () => strange.forEach(value => void write(channel, frame(CONTROL, JSON.stringify(value)))),
   strangeInternal() {

@@ -1,0 +1,81 @@
+'use strict';
+
+// Long strings travel beside a message's JSON (src/parts.rs): JSON looks at each of their characters, when it is
+// written and when it is read. What arrives is what JSON would have made of the message.
+
+const { types } = require('node:util');
+
+const errors = require('./errors');
+
+/** From how many UTF-16 units on a string is long. */
+const LONG = 1024;
+
+/** The most values that are looked at: a message of more is mostly structure, which is JSON's to write. */
+const FEW_VALUES = 64;
+
+/**
+ * Takes the long strings out of a message.
+ * @returns {{ json: string, strings: string[] } | undefined} undefined where none was found
+ */
+function takeOut(message) {
+  const strings = [];
+  const paths = [];
+  const path = [];
+  let looks = 0;
+
+  /** The value, or a copy of it that lacks the long strings. */
+  function without(value) {
+    if (typeof value === 'string' && value.length >= LONG) {
+      strings.push(value);
+      paths.push([...path]);
+      return 0;
+    }
+    if (typeof value !== 'object' || value === null || !isPlain(value)) return value;
+    let copy = value;
+    const keys = Array.isArray(value) ? value.keys() : Object.keys(value);
+    for (const key of keys) {
+      if (++looks > FEW_VALUES) break;
+      const inner = value[key];
+      path.push(key);
+      const rest = without(inner);
+      path.pop();
+      if (rest === inner) continue;
+      if (copy === value) copy = Array.isArray(value) ? [...value] : { ...value };
+      copy[key] = rest;
+    }
+    return copy;
+  }
+
+  const rest = without(message);
+  return strings.length === 0 ? undefined : { json: JSON.stringify([rest, paths]), strings };
+}
+
+/** Whether JSON writes an object as the list of its own properties. */
+function isPlain(object) {
+  if (types.isProxy(object) || object.toJSON !== undefined) return false;
+  return Array.isArray(object) || Object.getPrototypeOf(object) === Object.prototype;
+}
+
+/**
+ * Puts the strings back into a message.
+ * @param {string[]} parts its JSON, and the strings
+ * @throws when the other process did not take them out of there
+ */
+function putBack([json, ...strings]) {
+  const [rest, paths] = JSON.parse(json);
+  const top = [rest];
+  paths.forEach((path, index) => {
+    let object = top;
+    let place = 0;
+    for (const key of path) {
+      object = object[place];
+      // Never into a prototype.
+      if (!Object.hasOwn(object, key)) throw errors.badMessage(new Error(`no place for a string: ${path}`));
+      place = key;
+    }
+    object[place] = strings[index];
+  });
+  return top[0];
+}
+
+module.exports = { takeOut, putBack };
