@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::error::{Error, Result};
 use crate::frame::{Header, Kind, HEADER, LIMIT};
 use crate::socket;
-use crate::spare::Spare;
+use crate::spare::{Spare, LARGEST};
 use crate::sync::Mutex;
 
 /// Bytes in the queue from which on [`Channel::push`] writes although the loop has not turned.
@@ -178,6 +178,7 @@ impl Outgoing {
                 Ok(Some(sent)) => self.advance(sent),
                 Ok(None) => {
                     self.blocked = true;
+                    self.forget_written();
                     return Ok(());
                 }
                 Err(error) => {
@@ -208,6 +209,16 @@ impl Outgoing {
         }
         self.start += sent;
         self.written += sent as u64;
+    }
+
+    /// Memory follows what waits, also in a queue that is never empty. What is moved is less than what was
+    /// written since the last time, so a byte costs one move at most.
+    fn forget_written(&mut self) {
+        if self.start > self.queued() {
+            self.bytes.drain(..self.start);
+            self.bytes.shrink_to(LARGEST.max(2 * self.bytes.len()));
+            self.start = 0;
+        }
     }
 
     fn clear(&mut self) {
@@ -554,6 +565,28 @@ mod tests {
         assert_eq!((incoming.buffer.capacity(), channel.outgoing.lock().bytes.capacity()), (0, 0));
         assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Nothing);
         assert_eq!(incoming.buffer.capacity(), 0);
+    }
+
+    #[test]
+    fn a_queue_that_is_never_empty_keeps_only_what_waits() {
+        const MANY: usize = 4_000_000;
+        const FEW: usize = 400_000;
+        let (channel, far) = ends();
+        push(&channel, &[b'x'; MANY], None, true);
+        let mut incoming = Incoming::new(LIMIT);
+        let mut leave = |waiting: usize| {
+            while channel.queued() > waiting {
+                drain(&mut incoming, far.as_fd());
+                channel.flush().unwrap();
+            }
+            assert!(channel.queued() > 0, "the queue never is empty");
+            channel.outgoing.lock().bytes.capacity()
+        };
+        for _ in 0..500 {
+            push(&channel, &[b'x'; 100_000], None, true);
+            assert!(leave(MANY) <= 4 * MANY, "of 50 MB");
+        }
+        assert!(leave(FEW) <= LARGEST, "it shrinks with what waits");
     }
 
     #[test]

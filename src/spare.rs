@@ -6,7 +6,7 @@
 use parking_lot::Mutex;
 
 /// The largest buffer that is kept, in bytes.
-const LARGEST: usize = 2 * 1024 * 1024;
+pub const LARGEST: usize = 2 * 1024 * 1024;
 
 /// One buffer that is not in use.
 #[derive(Debug)]
