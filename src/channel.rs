@@ -291,6 +291,7 @@ impl Incoming {
             return Ok(Read::Nothing);
         };
         if received.bytes == 0 {
+            self.give_buffer();
             return Ok(Read::End);
         }
         // A read ends at a descriptor, too.
@@ -355,6 +356,13 @@ impl Incoming {
             payloads: frames.into_iter().map(|frame| &self.buffer[frame]).collect(),
             descriptor,
         }))
+    }
+
+    /// Drops what has arrived and was not taken: nothing more is wanted.
+    pub fn clear(&mut self) {
+        self.start = self.end;
+        self.descriptors.clear();
+        self.give_buffer();
     }
 
     /// Leaves the buffer to others, unless something is in it.
@@ -565,6 +573,21 @@ mod tests {
         assert_eq!((incoming.buffer.capacity(), channel.outgoing.lock().bytes.capacity()), (0, 0));
         assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Nothing);
         assert_eq!(incoming.buffer.capacity(), 0);
+        drop(channel);
+        assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::End);
+        assert_eq!(incoming.buffer.capacity(), 0);
+    }
+
+    #[test]
+    fn what_is_cleared_leaves_no_buffer_and_no_descriptor() {
+        let (near, far) = socket::pair(SockType::Stream).unwrap();
+        let unfinished = Header { length: 1000, kind: Kind::Json, descriptor: true }.encode();
+        socket::send(near.as_fd(), &unfinished, Some(marked(1).as_fd())).unwrap();
+        let mut incoming = Incoming::new(LIMIT);
+        incoming.read(far.as_fd()).unwrap();
+        assert!(incoming.next_run().unwrap().is_none());
+        incoming.clear();
+        assert_eq!((incoming.buffer.capacity(), incoming.descriptors.len()), (0, 0));
     }
 
     #[test]

@@ -326,6 +326,8 @@ impl Channel {
         let mut end = self.end.borrow_mut();
         end.turn = None;
         end.watch = None;
+        // The object is JavaScript's to collect, and V8 does not know how much hangs on it.
+        end.incoming.clear();
         // The other end sees it at once, though the descriptor is closed when the loop is done with it.
         if let Some(core) = end.core.take() {
             let _ = nix::sys::socket::shutdown(core.socket().as_raw_fd(), nix::sys::socket::Shutdown::Both);
