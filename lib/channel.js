@@ -201,10 +201,12 @@ class Channel {
   }
 
   #readBatch() {
+    // What was delivered is not kept until more arrives.
+    this.#batch.length = 0;
+    this.#place = 0;
     try {
       const found = this.#take(scratch);
       if (typeof found === 'number') return found;
-      this.#place = 0;
       if (typeof found === 'string') {
         this.#batch = [JSON.parse(found)];
         this.#kind = JSON_TEXT;

@@ -36,3 +36,13 @@ for (const serialization of ['json', 'advanced']) {
     });
   });
 }
+
+for (const serialization of ['json', 'advanced']) {
+  test(`a delivered message is not kept, ${serialization}`, async () => {
+    const options = { env: { SERIALIZATION: serialization }, nodeArgs: ['--expose-gc'], exits: [0] };
+    await run('engine/programs/delivered.js', options, async program => {
+      await program.lines(/^let go$/);
+      await program.events('exit');
+    });
+  });
+}
