@@ -384,7 +384,10 @@ impl Incoming {
             (self.start, self.end) = (0, self.end - self.start);
         }
         if self.buffer.len() - self.end < READ {
-            self.buffer.resize(2 * self.end.max(READ), 0);
+            let length = 2 * self.end.max(READ);
+            // Left to itself, a vector doubles what was doubled already.
+            self.buffer.reserve_exact(length - self.buffer.len());
+            self.buffer.resize(length, 0);
         }
     }
 }
