@@ -45,7 +45,9 @@ pub enum Error {
         kind: u8,
     },
     /// The peer sent a message in parts that do not add up.
-    #[error("a message of {length} bytes arrived whose parts do not add up: the other process does not speak this protocol")]
+    #[error(
+        "a message of {length} bytes arrived whose parts do not add up: the other process does not speak this protocol"
+    )]
     BadParts {
         /// Its bytes.
         length: usize,

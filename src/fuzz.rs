@@ -15,6 +15,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use crate::frame::{Header, HEADER};
 use crate::listen;
+use crate::parts::{self, Text};
 
 /// [`Header::decode`]: what it reads is written back as it was.
 pub fn header(bytes: &[u8]) {
@@ -30,6 +31,39 @@ pub fn header(bytes: &[u8]) {
             assert!(!known || bytes[3] != 0, "a header within the limit is refused");
         }
     }
+}
+
+/// [`parts::read`]: what it reads is written back as it was, and it refuses only what does not add up.
+pub fn parts(bytes: &[u8]) {
+    let number = |index: usize| {
+        let bytes = bytes.get(index.checked_mul(4)?..)?.first_chunk()?;
+        Some(u32::from_le_bytes(*bytes) as usize)
+    };
+    let Ok((strings, json)) = parts::read(bytes) else {
+        let lengths: Option<Vec<_>> = number(0).and_then(|count| (1..=count).map(number).collect());
+        let adds_up = lengths.is_some_and(|lengths| {
+            let content: usize = lengths.iter().map(|length| length & 0x7fff_ffff).sum();
+            let even = lengths.iter().all(|length| length >> 31 == 0 || length % 2 == 0);
+            even && 4 * (1 + lengths.len()) + content <= bytes.len()
+        });
+        assert!(!adds_up, "good parts are refused");
+        return;
+    };
+    let mut written = Vec::new();
+    let mut writer = parts::Writer::new(&mut written, strings.len() as u32);
+    for string in strings {
+        let (content, wide) = match string {
+            Text::Latin1(content) => (content, false),
+            Text::Utf16(content) => (content, true),
+        };
+        assert!(!wide || content.len() % 2 == 0, "half a unit");
+        writer.string(|bytes| {
+            bytes.extend_from_slice(content);
+            wide
+        });
+    }
+    writer.json(|bytes| bytes.extend_from_slice(json));
+    assert_eq!(written, bytes);
 }
 
 /// The host that a worker asks to listen on, as text: it is read as the standard library reads an address, and a

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::{channel::channel, handoff::handoff, header, host};
+use super::{channel::channel, handoff::handoff, header, host, parts};
 
-/// Random inputs a target, so that all make 200,000. `FUZZ_INPUTS` asks for another number.
+/// Random inputs a target, so that all make 250,000. `FUZZ_INPUTS` asks for another number.
 const INPUTS: usize = 50_000;
 
 /// A number generator that is the same everywhere (xorshift64*).
@@ -70,6 +70,11 @@ fn header_replayed() {
 #[test]
 fn host_replayed() {
     replay("host", host);
+}
+
+#[test]
+fn parts_replayed() {
+    replay("parts", parts);
 }
 
 #[test]
