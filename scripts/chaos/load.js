@@ -73,6 +73,10 @@ class Crowd {
     live.add(this);
   }
 
+  get running() {
+    return !this.#stopped;
+  }
+
   async stop() {
     live.delete(this);
     this.#stopped = true;

@@ -63,7 +63,7 @@ async function disconnectAll(program, result) {
 
 /** Has `until` look again soon: the log tells nobody that it grows. */
 function poke(program) {
-  setTimeout(() => program.primary.tell({ command: 'collect' }), 20);
+  setTimeout(() => program.primary.tell({ command: 'turn' }), 20);
 }
 
 function count(result, what, attempts, isLost) {

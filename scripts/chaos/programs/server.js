@@ -99,13 +99,9 @@ function primary() {
       for (let i = 0; i < count; i++) worker?.send(text);
       say('sent', { id, count });
     },
-    collect() {
-      globalThis.gc?.();
-      // What is done for objects that were collected is done in the next turns.
-      setImmediate(() => {
-        globalThis.gc?.();
-        setImmediate(() => setImmediate(say, 'collected'));
-      });
+    turn() {
+      // What is closed now is closed for the kernel in one of the next turns.
+      setImmediate(() => setImmediate(() => setImmediate(say, 'turned')));
     },
   });
 }
