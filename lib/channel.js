@@ -19,6 +19,9 @@ const STARVED = -2;
 /** From how many bytes on a message is large: then the next one is likely to be, too. */
 const LARGE = 4096;
 
+/** How many large messages are not searched for long strings after one that has none: the search takes time, too. */
+const UNSEARCHED = 8;
+
 /** How long a process without a free descriptor waits before it tries again to receive one, in ms. */
 const STARVED_PAUSE = 100;
 
@@ -74,6 +77,7 @@ class Channel {
   #unwritten = [];
   /** Whether the last message sent was large. */
   #large = false;
+  #unsearched = 0;
   /** Messages that came while nobody listened. */
   #unheard = [];
   /** The messages that were read last, where we are in them, and the descriptor that came along. */
@@ -146,7 +150,7 @@ class Channel {
 
   #encode(message, fd) {
     const isJson = !this.advanced || serialization().isJson(message);
-    const parts = isJson && this.#large ? longStrings().takeOut(message) : undefined;
+    const parts = isJson && this.#large ? this.#takeOut(message) : undefined;
     if (parts) {
       this.#large = parts.json.length + parts.strings.reduce((sum, { length }) => sum + length, 0) >= LARGE;
       return this.native.sendParts(parts.json, parts.strings, fd);
@@ -160,6 +164,17 @@ class Channel {
     const text = JSON.stringify(message) ?? 'null';
     this.#large = text.length >= LARGE;
     return fd < 0 ? this.#sendText(text) : this.native.sendJson(JSON_TEXT, text, fd);
+  }
+
+  /** A message's long strings, and what is left of it; undefined where it has none, or was not searched. */
+  #takeOut(message) {
+    if (this.#unsearched > 0) {
+      this.#unsearched--;
+      return undefined;
+    }
+    const parts = longStrings().takeOut(message);
+    if (!parts) this.#unsearched = UNSEARCHED;
+    return parts;
   }
 
   /** The kernel took something. */

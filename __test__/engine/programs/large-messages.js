@@ -13,7 +13,7 @@ function messages() {
   const texts = ['x', 'ü', '\u{1f600}', '"\\\n', '\ud800'];
   const all = sizes.flatMap(size => texts.map(text => ({ size, text: text.repeat(size / text.length) })));
   const long = 'y'.repeat(5000);
-  all.push('z'.repeat(5_000_000), long, [long, [long, null, 1.5]], {
+  all.push('z'.repeat(5_000_000), long, [long, ['z'.repeat(2000), null, 1.5]], {
     long,
     undefined,
     minus: -0,
@@ -25,7 +25,8 @@ function messages() {
     JSON.parse(`{"__proto__":"${long}"}`),
   );
   all.push(Array.from({ length: 20_000 }, (_, index) => ({ index, name: `n${index}` })));
-  return all.flatMap(message => [{ small: 1 }, message]);
+  // Twice: after a large one, a message is searched for long strings.
+  return all.flatMap(message => [{ small: 1 }, message, message]);
 }
 
 const copies = {
