@@ -77,6 +77,7 @@ class Channel {
   #unwritten = [];
   /** Whether the last message sent was large. */
   #large = false;
+  /** How many large messages are not to be searched. */
   #unsearched = 0;
   /** Messages that came while nobody listened. */
   #unheard = [];
@@ -150,7 +151,8 @@ class Channel {
 
   #encode(message, fd) {
     const isJson = !this.advanced || serialization().isJson(message);
-    const parts = isJson && this.#large ? this.#takeOut(message) : undefined;
+    const searched = isJson && this.#large && this.#unsearched === 0;
+    const parts = searched ? longStrings().takeOut(message) : undefined;
     if (parts) {
       this.#large = parts.json.length + parts.strings.reduce((sum, { length }) => sum + length, 0) >= LARGE;
       return this.native.sendParts(parts.json, parts.strings, fd);
@@ -163,18 +165,8 @@ class Channel {
     }
     const text = JSON.stringify(message) ?? 'null';
     this.#large = text.length >= LARGE;
+    if (this.#large) this.#unsearched = searched ? UNSEARCHED : Math.max(0, this.#unsearched - 1);
     return fd < 0 ? this.#sendText(text) : this.native.sendJson(JSON_TEXT, text, fd);
-  }
-
-  /** A message's long strings, and what is left of it; undefined where it has none, or was not searched. */
-  #takeOut(message) {
-    if (this.#unsearched > 0) {
-      this.#unsearched--;
-      return undefined;
-    }
-    const parts = longStrings().takeOut(message);
-    if (!parts) this.#unsearched = UNSEARCHED;
-    return parts;
   }
 
   /** The kernel took something. */
