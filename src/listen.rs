@@ -295,7 +295,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpStream;
+    use std::net::{TcpListener, TcpStream};
     use std::os::fd::IntoRawFd;
     use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -329,8 +329,9 @@ mod tests {
         opened.refuse();
         let late = client();
         assert_eq!(is_connected(&late).unwrap_err(), Errno::ENOTCONN);
-        assert!(nix::sys::socket::accept(opened.socket().as_raw_fd()).is_ok());
-        assert_eq!(nix::sys::socket::accept(opened.socket().as_raw_fd()), Err(Errno::EAGAIN));
+        let listener = TcpListener::from(opened.socket().try_clone_to_owned().unwrap());
+        assert!(listener.accept().is_ok());
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
 
     #[test]
@@ -341,8 +342,9 @@ mod tests {
         let _early = UnixStream::connect(&path).unwrap();
         opened.refuse();
         assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
-        assert!(nix::sys::socket::accept(opened.socket().as_raw_fd()).is_ok());
-        assert_eq!(nix::sys::socket::accept(opened.socket().as_raw_fd()), Err(Errno::EAGAIN));
+        let listener = UnixListener::from(opened.socket().try_clone_to_owned().unwrap());
+        assert!(listener.accept().is_ok());
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
 
     #[test]
