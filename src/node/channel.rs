@@ -1,8 +1,8 @@
 //! The channel, driven on Node's loop.
 //!
 //! In: the loop says that the socket is readable, JavaScript is called once and takes out one run of messages
-//! after the other with `read`. Out: `send` queues, and writes the first message of a turn at once; the rest
-//! of the turn leaves at its end, in one write.
+//! after the other with `read`. Out: `send` queues, and writes the first message of a turn at once, and each of the
+//! cluster's own; the rest of the turn leaves at its end, in one write.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
@@ -349,8 +349,10 @@ impl End {
             // SAFETY: not negative, and only duplicated: of a closed one the kernel says EBADF.
             fd => Some(socket::duplicate(unsafe { BorrowedFd::borrow_raw(fd) })?),
         };
-        let first = !turn.sent.replace(true);
-        let mut pushed = core.push(kind, descriptor, first, write)?;
+        // The cluster's own messages are few, and somebody waits for each: they do not begin a turn's joining.
+        let control = kind == Kind::Control;
+        let first = !control && !turn.sent.replace(true);
+        let mut pushed = core.push(kind, descriptor, control || first, write)?;
         if first {
             turn.prepare.arm();
         }
