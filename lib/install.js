@@ -3,8 +3,6 @@
 // Decides what this process is, and makes Node's own cluster object ours, in place: net, http, dgram and every
 // dependency have it already, or will get it from require('cluster').
 
-const { syncBuiltinESMExports } = require('node:module');
-
 const nativeLoader = require('./native');
 
 /** Loaded where they are used: every worker would wait for them to start. */
@@ -37,10 +35,14 @@ function install() {
     warnOnce();
     return cluster;
   }
-  if (worker) becomeWorker(cluster, worker);
-  else becomePrimary(cluster);
+  if (worker) {
+    // Nothing has imported it yet.
+    becomeWorker(cluster, worker);
+  } else {
+    becomePrimary(cluster);
+    require('node:module').syncBuiltinESMExports();
+  }
   Object.defineProperty(cluster, INSTALLED, { value: true });
-  syncBuiltinESMExports();
   return cluster;
 }
 
