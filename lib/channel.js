@@ -25,15 +25,31 @@ const UNSEARCHED = 8;
 /** How long a process without a free descriptor waits before it tries again to receive one, in ms. */
 const STARVED_PAUSE = 100;
 
-// Loaded where they are used, or by ./child: every worker would wait for them to start.
+// Loaded where they are used: every worker would wait for them to start.
 const errors = () => require('./errors');
-const handles = () => require('./handles');
 const longStrings = () => require('./long_strings');
 let serializationModule;
 const serialization = () => {
   serializationModule ??= require('./serialization');
   return serializationModule;
 };
+
+let handlesModule;
+
+/**
+ * Calls `use` with ./handles. To be read, that needs a descriptor: where none is left, it waits.
+ * @param {(handles: typeof import('./handles')) => void} use
+ */
+function withHandles(use) {
+  try {
+    handlesModule ??= require('./handles');
+  } catch (error) {
+    if (error.code !== 'EMFILE' && error.code !== 'ENFILE') throw error;
+    setTimeout(withHandles, STARVED_PAUSE, use);
+    return;
+  }
+  use(handlesModule);
+}
 
 /** Where messages that V8 has written lie until they are copied out; a large one is not kept. */
 let scratch;
@@ -245,12 +261,13 @@ class Channel {
   #adopt(message, fd) {
     let now = true;
     this.#adopting = true;
-    handles().receive(this, message, fd, handle => {
+    const adopted = handle => {
       this.#adopting = false;
       this.#deliver(message?.msg, handle);
       // What arrived in the meantime.
       if (!now) this.drain();
-    });
+    };
+    withHandles(({ receive }) => receive(this, message, fd, adopted));
     now = false;
   }
 
@@ -339,4 +356,10 @@ function isInternal(message) {
 
 const isQueueFull = ({ code }) => code === 'ERR_RUST_CLUSTER_QUEUE_FULL';
 
-module.exports = { Channel, isQueueFull, isOwnControl: message => controlMessages.has(message) };
+module.exports = {
+  Channel,
+  STARVED_PAUSE,
+  withHandles,
+  isQueueFull,
+  isOwnControl: message => controlMessages.has(message),
+};

@@ -4,22 +4,13 @@
 
 const path = require('node:path');
 
+const { STARVED_PAUSE, withHandles } = require('./channel');
 const native = require('./native').load();
 const Requests = require('./requests');
 const Worker = require('./worker');
 
-/** Loaded after the first turn of the loop: in that the worker sets out to listen. */
-let handlesModule;
-const loadHandles = () => {
-  handlesModule ??= require('./handles');
-  return handlesModule;
-};
-
 /** Node 20 takes a maxConnections of 0 for no limit, later versions for none allowed. */
 const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
-
-/** How long a process without a free descriptor waits before it tries again to receive one, in ms. */
-const STARVED_PAUSE = 100;
 
 /**
  * Makes `cluster` the cluster object of a worker.
@@ -64,8 +55,12 @@ function install(cluster, { id, handoff }) {
       setTimeout(() => intake.resume(), STARVED_PAUSE).unref();
       return;
     }
+    const kind = byListener.get(listener)?.kind ?? native.descriptorKind(fd);
+    withHandles(({ open }) => serve(listener, open(kind, fd), fd));
+  }
+
+  function serve(listener, handle, fd) {
     const entry = byListener.get(listener);
-    const handle = loadHandles().open(entry?.kind ?? native.descriptorKind(fd), fd);
     // Node's message of a new connection, for those who listen to it.
     if (process.listenerCount('internalMessage') > 0) {
       process.emit('internalMessage', { cmd: 'NODE_CLUSTER', act: 'newconn', key: entry?.key }, handle);
@@ -92,7 +87,7 @@ function install(cluster, { id, handoff }) {
         place.free();
         callback(reply.errno, null);
       } else if (fd >= 0) {
-        callback(0, share(reply, fd, server, place));
+        withHandles(({ open }) => callback(0, share(reply.key, open(reply.kind, fd), server, place)));
       } else {
         callback(0, roundRobin(reply, server, place));
       }
@@ -125,8 +120,7 @@ function install(cluster, { id, handoff }) {
   }
 
   /** The handle of a socket that all workers share: Node's own, told to say when it closes. */
-  function share({ key, kind }, fd, server, place) {
-    const handle = loadHandles().open(kind, fd);
+  function share(key, handle, server, place) {
     const { close } = handle;
     handle.close = (...args) => {
       if (handles.delete(handle)) {
@@ -232,8 +226,6 @@ function install(cluster, { id, handoff }) {
   };
 
   requests.send({ act: 'online' });
-  // It needs a descriptor to be read with: later there may be none.
-  setImmediate(loadHandles);
 }
 
 /** Whether a server takes no connection now: another worker may. One that drops by itself gets it. */

@@ -22,26 +22,21 @@ const noop = () => {};
 /** Few programs need it, and each process would wait for it to load. */
 const loadDgram = () => require('node:dgram');
 
-/** Node's wrap classes are not public; they are the constructors of the handles of public objects. */
+/**
+ * Node's wrap classes are not public; they are the constructors of the handles of public objects. Those of
+ * streams are found now: it takes a descriptor, and who could load this file has one.
+ */
 const classes = {
-  get tcp() {
-    return remember('tcp', streamClass('tcp'));
-  },
-  get pipe() {
-    return remember('pipe', streamClass('pipe'));
-  },
+  tcp: streamClass('tcp'),
+  pipe: streamClass('pipe'),
   get udp() {
     const socket = loadDgram().createSocket('udp4').unref();
     const Wrap = udpHandle(socket).constructor;
     socket.close();
-    return remember('udp', Wrap);
+    Object.defineProperty(classes, 'udp', { value: Wrap });
+    return Wrap;
   },
 };
-
-function remember(name, value) {
-  Object.defineProperty(classes, name, { value });
-  return value;
-}
 
 function streamClass(kind) {
   const fd = native.openSocket(kind);

@@ -8,7 +8,7 @@ const { deprecate } = require('node:util');
 
 const { Channel, isOwnControl, isQueueFull } = require('./channel');
 
-// Loaded where they are used, or by ./child: every worker would wait for them to start.
+// Loaded where they are used: every worker would wait for them to start.
 const errors = () => require('./errors');
 const handles = () => require('./handles');
 

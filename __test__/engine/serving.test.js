@@ -90,3 +90,13 @@ for (const policy of ['rr', 'none']) {
     });
   });
 }
+
+for (const what of ['connection', 'handle']) {
+  test(`the first ${what} of a worker that has one descriptor left is served once it has more`, async () => {
+    const options = { env: { WHAT: what }, descriptors: 128, exits: [0] };
+    await run('engine/programs/starved-worker.js', options, async program => {
+      await program.lines(/^no descriptor is left$/);
+      await program.lines(/^served$/);
+    });
+  });
+}

@@ -33,9 +33,10 @@ class Program {
   #waits = new Set();
   #watchdog = setTimeout(() => this.#expire(), WATCHDOG);
 
-  constructor(file, { env, nodeArgs = [] } = {}) {
+  constructor(file, { env, nodeArgs = [], descriptors } = {}) {
     this.#file = file;
-    this.#child = spawn(process.execPath, [...nodeArgs, file], {
+    const limit = descriptors ? `ulimit -n ${descriptors}; ` : '';
+    this.#child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, ...nodeArgs, file], {
       cwd: path.dirname(file),
       // A process group of its own, so that the whole tree can be killed at once.
       detached: true,
@@ -188,6 +189,7 @@ class Program {
  * @param {object} options
  * @param {Record<string, string | number>} [options.env] added to the environment
  * @param {string[]} [options.nodeArgs] arguments of node itself
+ * @param {number} [options.descriptors] the most that each of its processes may have
  * @param {(number | string)[]} [options.exits] the code or signal of every worker that is to end
  * @param {RegExp} [options.stderr] the lines to expect there
  * @param {(program: Program) => Promise<void>} body
