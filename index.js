@@ -1,3 +1,25 @@
 'use strict';
 
-module.exports = require('./lib/install').install();
+// Node's own cluster object, made ours in place: net, http, dgram and every dependency have it already, or will
+// get it from require('cluster'). In a worker, lib/preload.js has done it.
+
+const cluster = require('node:cluster');
+
+const INSTALLED = Symbol.for('rust-cluster.installed');
+
+function install() {
+  const errors = require('./lib/errors');
+  if (!require('./lib/native').supported) {
+    process.emitWarning(errors.unsupported(process.platform));
+    return;
+  }
+  if (Object.keys(cluster.workers).length > 0) throw errors.tooLate();
+  require('./lib/primary')(cluster);
+  Object.defineProperty(cluster, INSTALLED, { value: true });
+  require('node:module').syncBuiltinESMExports();
+}
+
+// Perhaps by another copy of this package; and a worker of Node's own cluster stays one.
+if (!cluster[INSTALLED] && cluster.isPrimary) install();
+
+module.exports = cluster;

@@ -2,4 +2,4 @@
 
 // node -r rust-cluster/register app.js: require('cluster') is this cluster, for the program and all it loads.
 
-require('./lib/install').install();
+require('./index');

@@ -4,7 +4,6 @@
 // (src/node/channel.rs); here messages become text and text becomes messages, and what arrives is delivered in
 // order.
 
-const Control = require('./control');
 const native = require('./native').load();
 
 /** Kinds of what `Channel.read` returns: see src/frame.rs and src/node/channel.rs. */
@@ -44,7 +43,7 @@ function withHandles(use) {
   try {
     handlesModule ??= require('./handles');
   } catch (error) {
-    if (error.code !== 'EMFILE' && error.code !== 'ENFILE') throw error;
+    if (!isStarved(error)) throw error;
     setTimeout(withHandles, STARVED_PAUSE, use);
     return;
   }
@@ -77,7 +76,7 @@ function messagesOf(found) {
 const controlMessages = new WeakSet();
 
 class Channel {
-  /** Called with each of the cluster's own messages and its descriptor (-1: none). */
+  /** Called with each of the cluster's own messages that is no answer, and its descriptor (-1: none). */
   oncontrol = () => {};
   /** Called when the other process has closed its end. */
   onend = () => {};
@@ -89,6 +88,9 @@ class Channel {
   /** Those two of the native channel's functions that every message takes. */
   #sendText;
   #take;
+  /** Who asked, by the number of the question. Answers are matched within one channel: no other can give them. */
+  #asked = new Map();
+  #questions = 0;
   /** Callbacks of messages that are not in the kernel yet: [position in the stream, callback]. */
   #unwritten = [];
   /** Whether the last message sent was large. */
@@ -120,12 +122,26 @@ class Channel {
     );
     this.#sendText = this.native.sender();
     this.#take = this.native.reader();
-    this.control = new Control(this.native);
   }
 
-  /** Sends one of the cluster's own messages: through send(), if a program has wrapped that, as Node does. */
+  /** Sends one of the cluster's own messages and calls back with its answer. */
+  ask(message, callback) {
+    const seq = ++this.#questions;
+    this.#asked.set(seq, callback);
+    this.sendControl({ ...message, seq });
+  }
+
+  answer({ seq }, reply, fd) {
+    this.sendControl({ ...reply, ack: seq }, fd);
+  }
+
+  /**
+   * Sends one of the cluster's own messages, if the channel is open: through send(), if a program has wrapped
+   * that, as Node does.
+   */
   sendControl(message, fd = -1) {
     const { target } = this;
+    if (!target.connected) return;
     if (fd < 0 && target.send !== this.ownSend) {
       const wrapped = { cmd: 'NODE_CLUSTER', ...message };
       controlMessages.add(wrapped);
@@ -277,7 +293,15 @@ class Channel {
     if (target.listenerCount('internalMessage') > 0) {
       target.emit('internalMessage', { cmd: 'NODE_CLUSTER', ...message }, undefined);
     }
-    this.oncontrol(message, fd);
+    // Not said by anyone of ours.
+    if (message === null || typeof message !== 'object') return;
+    const callback = this.#asked.get(message.ack);
+    if (callback) {
+      this.#asked.delete(message.ack);
+      callback(message, fd);
+    } else {
+      this.oncontrol(message, fd);
+    }
   }
 
   #deliver(message, handle) {
@@ -343,7 +367,7 @@ class Channel {
   }
 }
 
-/** Messages that Node keeps for itself: `{ cmd: 'NODE_…' }`. */
+/** Messages that Node keeps for itself: their `cmd` begins with NODE_. */
 function isInternal(message) {
   return (
     message !== null &&
@@ -353,6 +377,9 @@ function isInternal(message) {
     message.cmd.startsWith('NODE_')
   );
 }
+
+/** No descriptor is left, to this process or to the system. */
+const isStarved = ({ code }) => code === 'EMFILE' || code === 'ENFILE';
 
 const isQueueFull = ({ code }) => code === 'ERR_RUST_CLUSTER_QUEUE_FULL';
 

@@ -6,7 +6,6 @@ const path = require('node:path');
 
 const { STARVED_PAUSE, withHandles } = require('./channel');
 const native = require('./native').load();
-const Requests = require('./requests');
 const Worker = require('./worker');
 
 /** Node 20 takes a maxConnections of 0 for no limit, later versions for none allowed. */
@@ -15,9 +14,12 @@ const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
 /**
  * Makes `cluster` the cluster object of a worker.
  * @param {import('node:cluster').Cluster} cluster Node's own object, in place
- * @param {{ id: number, handoff: number }} identity `handoff`: the descriptor of the intake, -1 for none
+ * @param {object} identity
+ * @param {number} identity.id
+ * @param {import('./channel').Channel} identity.channel
+ * @param {number} identity.handoff the descriptor of the intake, -1 for none
  */
-function install(cluster, { id, handoff }) {
+function install(cluster, { id, channel, handoff }) {
   /** The open handles, and the server or socket that each belongs to. */
   const handles = new Map();
   /** Round-robin handles by the number of their listener. */
@@ -26,10 +28,10 @@ function install(cluster, { id, handoff }) {
   const indexes = new Map();
 
   const worker = new Worker({ id, process, state: 'online' });
-  const requests = new Requests(process, (message, fd) => {
+  channel.oncontrol = (message, fd) => {
     if (fd >= 0) native.close(fd);
     if (message.act === 'disconnect') disconnect(worker.state !== 'disconnecting');
-  });
+  };
 
   for (const member of ['fork', 'setupPrimary', 'setupMaster', 'disconnect', 'workers', 'settings'])
     delete cluster[member];
@@ -81,7 +83,7 @@ function install(cluster, { id, handoff }) {
     const message = { act: 'queryServer', index: place.index, data: null, ...options, address };
     if (server._getServerData) message.data = server._getServerData();
 
-    requests.ask(message, (reply, fd) => {
+    channel.ask(message, (reply, fd) => {
       if (typeof server._setServerData === 'function') server._setServerData(reply.data);
       if (reply.errno) {
         place.free();
@@ -98,7 +100,7 @@ function install(cluster, { id, handoff }) {
       if (!place.taken) return;
       worker.state = 'listening';
       const port = server.address()?.port || options.port;
-      requests.send({ ...message, act: 'listening', port });
+      channel.sendControl({ ...message, act: 'listening', port });
     });
   };
 
@@ -125,7 +127,7 @@ function install(cluster, { id, handoff }) {
     handle.close = (...args) => {
       if (handles.delete(handle)) {
         place.free();
-        requests.send({ act: 'close', key });
+        channel.sendControl({ act: 'close', key });
       }
       return close.apply(handle, args);
     };
@@ -144,7 +146,7 @@ function install(cluster, { id, handoff }) {
         handle.unref();
         byListener.delete(listener);
         place.free();
-        requests.send({ act: 'close', key });
+        channel.sendControl({ act: 'close', key });
       },
 
       ref() {
@@ -195,7 +197,7 @@ function install(cluster, { id, handoff }) {
   let announced = false;
 
   function announceAndLeave() {
-    if (!announced) requests.ask({ act: 'exitedAfterDisconnect' }, leave);
+    if (!announced) channel.ask({ act: 'exitedAfterDisconnect' }, leave);
     announced = true;
   }
 
@@ -208,7 +210,7 @@ function install(cluster, { id, handoff }) {
       this.state = 'disconnecting';
       this.exitedAfterDisconnect = true;
       // The primary says when all that is ours is in our queue.
-      if (byListener.size > 0 && this.isConnected()) requests.send({ act: 'leave' });
+      if (byListener.size > 0 && this.isConnected()) channel.sendControl({ act: 'leave' });
       else disconnect(false);
     }
     return this;
@@ -225,7 +227,7 @@ function install(cluster, { id, handoff }) {
     process.once('disconnect', () => process.exit(0));
   };
 
-  requests.send({ act: 'online' });
+  channel.sendControl({ act: 'online' });
 }
 
 /** Whether a server takes no connection now: another worker may. One that drops by itself gets it. */

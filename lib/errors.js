@@ -1,7 +1,7 @@
 'use strict';
 
 // All errors and warnings of the package: Node's, with Node's codes, classes and words, since programs compare
-// them, and our own (ERR_RUST_CLUSTER_…), each with an entry in docs/errors.md.
+// them, and our own (ERR_RUST_CLUSTER_*), each with an entry in docs/errors.md.
 
 const { inspect } = require('node:util');
 

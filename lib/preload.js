@@ -1,16 +1,61 @@
 'use strict';
 
-// The first code that runs in a worker: `node --require lib/preload.js …` (see ./worker_process). It makes the
+// The first code that runs in a worker: `node --require lib/preload.js ...` (see ./worker_process). It makes the
 // process a worker before any user code runs, and leaves no trace of itself.
 
-const { VARIABLE, install, preloadOption } = require('./install');
+const INSTALLED = Symbol.for('rust-cluster.installed');
 
-// Named on the command line, and in NODE_OPTIONS before what the user preloads there. Worker threads of this
-// process have both too, though they are nobody's workers.
-const place = process.execArgv.indexOf(__filename);
-if (place > 0) process.execArgv.splice(place - 1, 2);
-const { NODE_OPTIONS } = process.env;
-const option = preloadOption(__filename);
-if (NODE_OPTIONS?.startsWith(option)) process.env.NODE_OPTIONS = NODE_OPTIONS.slice(option.length);
+/** The environment variable that tells a process that it is our worker; gone before user code runs. */
+const VARIABLE = 'RUST_CLUSTER_WORKER';
 
-if (process.env[VARIABLE]) install();
+/** What stands before NODE_OPTIONS of a worker. */
+const OPTION = `--require ${JSON.stringify(__filename)} `;
+
+/** What the primary told this process: its number, and the descriptors of the channel and of the intake. */
+function identity() {
+  const [id, fd, handoff, serialization] = process.env[VARIABLE].split(':');
+  // Not for grandchildren, nor for worker threads, which get a copy of the environment.
+  delete process.env[VARIABLE];
+  return { id: Number(id), fd: Number(fd), handoff: Number(handoff), serialization };
+}
+
+/** Node decides by this variable, when cluster is first loaded, which members the object has. */
+function requireAsWorker() {
+  process.env.NODE_UNIQUE_ID = '1';
+  try {
+    return require('node:cluster');
+  } finally {
+    delete process.env.NODE_UNIQUE_ID;
+  }
+}
+
+/** As ../index.js in a primary. No ES module has taken names from the object yet. */
+function becomeWorker({ id, fd, handoff, serialization }) {
+  const cluster = requireAsWorker();
+  const native = require('./native').load();
+  native.closeOnExec(fd);
+  if (handoff >= 0) native.closeOnExec(handoff);
+  const { setupChannel } = require('./setup_channel');
+  const { channel, control } = setupChannel(process, fd, serialization);
+  // The channel keeps the process alive while somebody listens to it.
+  channel.native.unref();
+  const counted = name => name === 'message' || name === 'disconnect';
+  process.on('newListener', name => counted(name) && control.refCounted());
+  process.on('removeListener', name => counted(name) && control.unrefCounted());
+  require('./child')(cluster, { id, channel, handoff });
+  Object.defineProperty(cluster, INSTALLED, { value: true });
+}
+
+/** Takes out what made Node run this, from the command line and from NODE_OPTIONS. */
+function leaveNoTrace() {
+  // Worker threads of this process have both too, though they are nobody's workers.
+  const place = process.execArgv.indexOf(__filename);
+  if (place > 0) process.execArgv.splice(place - 1, 2);
+  const { NODE_OPTIONS } = process.env;
+  if (NODE_OPTIONS?.startsWith(OPTION)) process.env.NODE_OPTIONS = NODE_OPTIONS.slice(OPTION.length);
+}
+
+leaveNoTrace();
+if (process.env[VARIABLE]) becomeWorker(identity());
+
+module.exports = { VARIABLE, OPTION };

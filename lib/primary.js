@@ -6,7 +6,6 @@ const debug = require('./debug');
 const errors = require('./errors');
 const Listeners = require('./listeners');
 const native = require('./native').load();
-const Requests = require('./requests');
 const { ownSettings } = require('./settings');
 const Worker = require('./worker');
 const { channelOf } = require('./setup_channel');
@@ -24,7 +23,6 @@ function install(cluster) {
   let initialized = false;
   let acceptor;
   let listeners;
-  const requests = new WeakMap();
   /** Workers that are to leave: telling them once is enough (node#32793). */
   const leaving = new WeakSet();
   /** Those among them, by id, whose queue has no room yet for all that is theirs. */
@@ -137,13 +135,13 @@ function install(cluster) {
       cluster.emit('disconnect', worker);
     });
 
-    if (channelOf(child)) {
-      const conversation = new Requests(child, (message, fd) => {
+    const channel = channelOf(child);
+    if (channel) {
+      channel.oncontrol = (message, fd) => {
         if (fd >= 0) native.close(fd);
         if (Object.hasOwn(acts, message.act)) acts[message.act](worker, message);
-      });
-      requests.set(worker, conversation);
-      channelOf(child).onbroken = reason => broken(worker, reason);
+      };
+      channel.onbroken = reason => broken(worker, reason);
     }
     debug.quiet(`Worker ${child.pid} forked, as worker ${id}: ${cluster.settings.exec}`);
     process.nextTick(() => cluster.emit('fork', worker));
@@ -179,7 +177,7 @@ function install(cluster) {
       // One that is leaving gets nothing to listen on.
       if (worker.exitedAfterDisconnect || leaving.has(worker)) return;
       const { reply, fd, add } = listeners.query(worker, message);
-      requests.get(worker).answer(message, reply, fd);
+      channelOf(worker.process).answer(message, reply, fd);
       // Its first connection comes after the answer.
       add();
     },
@@ -200,7 +198,7 @@ function install(cluster) {
 
     exitedAfterDisconnect(worker, message) {
       worker.exitedAfterDisconnect = true;
-      requests.get(worker).answer(message, {});
+      channelOf(worker.process).answer(message, {});
     },
   };
 
@@ -235,7 +233,7 @@ function install(cluster) {
   function tellToLeave(worker) {
     if (!worker || acceptor?.hasAll(worker.id) === false) return;
     retiring.delete(worker.id);
-    requests.get(worker)?.send({ act: 'disconnect' });
+    channelOf(worker.process)?.sendControl({ act: 'disconnect' });
   }
 
   Worker.prototype.destroy = function (signal) {

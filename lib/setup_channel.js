@@ -4,6 +4,7 @@
 // ChildProcess of a worker and on `process` in the worker. What Node promises about them is here: which event,
 // in which order, with which error.
 
+const EventEmitter = require('node:events');
 const { deprecate } = require('node:util');
 
 const { Channel, isOwnControl, isQueueFull } = require('./channel');
@@ -21,17 +22,60 @@ const DEP0129 = ['_channel is deprecated. Use ChildProcess.channel instead.', 'D
 
 const kChannel = Symbol('kChannel');
 
+/** `process.channel` and `worker.process.channel`: whether the channel keeps the process alive. */
+class Control extends EventEmitter {
+  #channel;
+  #refs = 0;
+  #explicit = false;
+
+  constructor(channel) {
+    super();
+    this.#channel = channel;
+  }
+
+  /** One more reason to stay alive, until the user has said what he wants. */
+  refCounted() {
+    if (++this.#refs === 1 && !this.#explicit) this.#channel.ref();
+  }
+
+  unrefCounted() {
+    if (--this.#refs === 0 && !this.#explicit) {
+      this.#channel.unref();
+      this.emit('unref');
+    }
+  }
+
+  ref() {
+    this.#explicit = true;
+    this.#channel.ref();
+  }
+
+  unref() {
+    this.#explicit = true;
+    this.#channel.unref();
+  }
+
+  hasRef() {
+    return this.#channel.hasRef();
+  }
+
+  get fd() {
+    return this.#channel.fd;
+  }
+}
+
 /**
  * Gives `target` its end of the channel.
  * @param {import('node:child_process').ChildProcess | NodeJS.Process} target
  * @param {number} fd
  * @param {'json' | 'advanced'} serialization
  * @param {{ maxMessageSize?: number, maxQueuedBytes?: number }} [limits] what the other process may cost us
- * @returns {Channel}
+ * @returns {{ channel: Channel, control: Control }}
  */
 function setupChannel(target, fd, serialization, limits) {
   const channel = new Channel(target, fd, serialization, limits);
-  target.channel = channel.control;
+  const control = new Control(channel.native);
+  target.channel = control;
   Object.defineProperty(target, kChannel, { value: channel, configurable: true });
   // Node has dropped the old name of `channel` in version 25.
   if (NODE < 25) {
@@ -117,7 +161,7 @@ function setupChannel(target, fd, serialization, limits) {
     process.nextTick(() => channel.close(() => target.emit('disconnect')));
   };
 
-  return channel;
+  return { channel, control };
 }
 
 function isSendable(message) {

@@ -7,15 +7,14 @@
 // the handle beneath it, which starts the process, is ours, and so is the channel.
 
 const childProcess = require('node:child_process');
-const path = require('node:path');
 
-const { VARIABLE, preloadOption } = require('./install');
+const { OPTION, VARIABLE } = require('./preload');
 const { setupChannel } = require('./setup_channel');
 const native = require('./native').load();
 
 const { ChildProcess } = childProcess;
 
-const PRELOAD = path.join(__dirname, 'preload.js');
+const PRELOAD = require.resolve('./preload');
 
 /**
  * As child_process.fork, for a cluster worker.
@@ -52,7 +51,7 @@ function spawnWorker(child, spawn, options, { id, acceptor, own }) {
 
   // 'close' waits for the end of the channel too.
   child._closesNeeded++;
-  const channel = setupChannel(child, handle.channel, serialization, own);
+  const { channel } = setupChannel(child, handle.channel, serialization, own);
   channel.onend = () => {
     if (++child._closesGot === child._closesNeeded) child.emit('close', child.exitCode, child.signalCode);
   };
@@ -146,7 +145,7 @@ class ProcessHandle {
 /** What NODE_OPTIONS preloads comes before what the command line does, and must see a worker already. */
 function preloadFirst(pair) {
   const [, options] = pair.match(/^NODE_OPTIONS=(.+)/s) ?? [];
-  return options === undefined ? pair : `NODE_OPTIONS=${preloadOption(PRELOAD)}${options}`;
+  return options === undefined ? pair : `NODE_OPTIONS=${OPTION}${options}`;
 }
 
 function flat({ file, args, cwd, envPairs, stdio, uid, gid }) {

@@ -232,7 +232,7 @@ const invariants = [
   },
   {
     defect: 'bun#33057: callbacks are those of one channel, and go with it',
-    file: 'lib/requests.js',
+    file: 'lib/channel.js',
     holds: 'Answers are matched within one channel',
   },
   {
