@@ -34,3 +34,12 @@ test('the package can be installed everywhere, and asks for no package that is n
     },
   );
 });
+
+test('what a worker loads is ASCII: V8 keeps any other text with two bytes a character', () => {
+  const files = [
+    'index.js',
+    'register.js',
+    ...fs.readdirSync(path.join(__dirname, '../lib')).map(name => `lib/${name}`),
+  ];
+  for (const file of files) assert.doesNotMatch(read(file), /[^\0-\x7f]/, file);
+});
