@@ -10,7 +10,6 @@ const native = require('./native').load();
 const JSON_TEXT = 1;
 const ADVANCED = 2;
 const CONTROL = 3;
-const PARTS = 4;
 const NOTHING = 0;
 const END = -1;
 const STARVED = -2;
@@ -68,7 +67,6 @@ function copies({ lengths, scratch: larger }) {
 
 function messagesOf(found) {
   if (found.kind === ADVANCED) return copies(found);
-  if (found.kind === PARTS) return [longStrings().putBack(found.parts)];
   return JSON.parse(found.json);
 }
 
@@ -85,8 +83,9 @@ class Channel {
   /** Sockets sent and received, by the server they came from: see ./socket_list. */
   sockets = { send: new Map(), got: new Map() };
 
-  /** Those two of the native channel's functions that every message takes. */
+  /** Those of the native channel's functions that many messages take. */
   #sendText;
+  #sendParts;
   #take;
   /** Who asked, by the number of the question. Answers are matched within one channel: no other can give them. */
   #asked = new Map();
@@ -121,6 +120,7 @@ class Channel {
       limits,
     );
     this.#sendText = this.native.sender();
+    this.#sendParts = this.native.partsSender();
     this.#take = this.native.reader();
   }
 
@@ -183,11 +183,11 @@ class Channel {
 
   #encode(message, fd) {
     const isJson = !this.advanced || serialization().isJson(message);
-    const searched = isJson && this.#large && this.#unsearched === 0;
+    const searched = isJson && fd < 0 && this.#large && this.#unsearched === 0;
     const parts = searched ? longStrings().takeOut(message) : undefined;
     if (parts) {
-      this.#large = parts.json.length + parts.strings.reduce((sum, { length }) => sum + length, 0) >= LARGE;
-      return this.native.sendParts(parts.json, parts.strings, fd);
+      this.#large = parts.reduce((sum, { length }) => sum + length, 0) >= LARGE;
+      return this.#sendParts(parts);
     }
     // V8's serialiser makes the copies of 'advanced' that JSON cannot, and quicker ones of large messages.
     if (this.advanced && (this.#large || !isJson)) {
@@ -251,7 +251,7 @@ class Channel {
         this.#kind = JSON_TEXT;
       } else if (Array.isArray(found)) {
         this.#batch = [longStrings().putBack(found)];
-        this.#kind = PARTS;
+        this.#kind = JSON_TEXT;
       } else {
         this.#fd = found.fd;
         this.#kind = found.kind;

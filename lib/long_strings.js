@@ -15,19 +15,18 @@ const FEW_VALUES = 64;
 
 /**
  * Takes the long strings out of a message.
- * @returns {{ json: string, strings: string[] } | undefined} undefined where none was found
+ * @returns {string[] | undefined} its JSON, and the strings; undefined where none was found
  */
 function takeOut(message) {
-  const strings = [];
+  const parts = [''];
   const paths = [];
-  const path = [];
   let looks = 0;
 
   /** The value, or a copy of it that lacks the long strings. */
   function without(value) {
     if (typeof value === 'string' && value.length >= LONG) {
-      strings.push(value);
-      paths.push([...path]);
+      parts.push(value);
+      paths.push([]);
       return 0;
     }
     if (typeof value !== 'object' || value === null || !isPlain(value)) return value;
@@ -35,11 +34,10 @@ function takeOut(message) {
     const keys = Array.isArray(value) ? value.keys() : Object.keys(value);
     for (const key of keys) {
       if (++looks > FEW_VALUES) break;
-      const inner = value[key];
-      path.push(key);
-      const rest = without(inner);
-      path.pop();
-      if (rest === inner) continue;
+      const found = paths.length;
+      const rest = without(value[key]);
+      if (paths.length === found) continue;
+      for (const path of paths.slice(found)) path.unshift(key);
       if (copy === value) copy = Array.isArray(value) ? [...value] : { ...value };
       copy[key] = rest;
     }
@@ -47,7 +45,9 @@ function takeOut(message) {
   }
 
   const rest = without(message);
-  return strings.length === 0 ? undefined : { json: JSON.stringify([rest, paths]), strings };
+  if (paths.length === 0) return undefined;
+  parts[0] = JSON.stringify([rest, paths]);
+  return parts;
 }
 
 /** Whether JSON writes an object as the list of its own properties. */

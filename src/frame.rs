@@ -81,7 +81,7 @@ impl Header {
         };
         let length = u32::from_le_bytes([a, b, c, d]) as usize;
         let kind = Kind::try_from(kind)?;
-        if descriptor > 1 || unused != 0 || zero != 0 {
+        if descriptor > 1 || (descriptor == 1 && kind == Kind::Parts) || unused != 0 || zero != 0 {
             return Err(Error::UnknownFrame { kind: kind as u8 });
         }
         if length > limit {
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_header_reads_back_as_it_was_written() {
         for kind in [Kind::Json, Kind::Advanced, Kind::Control, Kind::Parts] {
-            for descriptor in [false, true] {
+            for descriptor in [false, kind != Kind::Parts] {
                 let header = Header { length: 70_000, kind, descriptor };
                 assert_eq!(Header::decode(&header.encode(), LIMIT), Ok(Some(header)));
             }
@@ -121,6 +121,8 @@ mod tests {
             bytes[at] = value;
             assert!(matches!(Header::decode(&bytes, LIMIT), Err(Error::UnknownFrame { .. })), "byte {at} = {value}");
         }
+        let with_parts = Header { length: 1, kind: Kind::Parts, descriptor: true }.encode();
+        assert_eq!(Header::decode(&with_parts, LIMIT), Err(Error::UnknownFrame { kind: Kind::Parts as u8 }));
         let huge = [0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0];
         assert_eq!(Header::decode(&huge, LIMIT), Err(Error::FrameTooLarge { length: u32::MAX as usize, limit: LIMIT }));
     }

@@ -11,7 +11,7 @@ const other = '😀'.repeat(2000);
 
 const there = message => {
   const parts = takeOut(message);
-  return parts && putBack([parts.json, ...parts.strings]);
+  return parts && putBack(parts);
 };
 const json = message => JSON.parse(JSON.stringify(message));
 

@@ -121,17 +121,14 @@ struct Turn {
     sent: Rc<Cell<bool>>,
 }
 
-/// What [`Channel::read`] took out, unless it is one message of JSON text.
+/// What [`Channel::read`] took out, unless it is one message of JSON text, or of parts.
 #[napi(object, object_from_js = false)]
 pub struct Messages<'env> {
-    /// The kind of the messages: 1 JSON, 2 advanced, 3 control, 4 parts: then it is one message.
+    /// The kind of the messages: 1 JSON, 2 advanced, 3 control.
     pub kind: i32,
     /// JSON and control: the messages as the text of one JSON array.
     #[napi(ts_type = "string")]
     pub json: Option<Unknown<'env>>,
-    /// Parts: the message's text, and the strings that were taken out of it.
-    #[napi(ts_type = "string[]")]
-    pub parts: Option<Vec<Unknown<'env>>>,
     /// Advanced: the lengths of the messages, which lie one after the other in the scratch buffer.
     pub lengths: Option<Vec<u32>>,
     /// The scratch buffer, if the one that was given is too small.
@@ -206,6 +203,14 @@ impl Channel {
         function(env, "send", move |env, text| end.borrow().send_json(env, Kind::Json, text, -1))
     }
 
+    /// A function `(parts)` that queues a message: its JSON text, and the strings that were taken out of it; as
+    /// `sendJson` else.
+    #[napi(ts_return_type = "(parts: string[]) => number")]
+    pub fn parts_sender<'a>(&self, env: &'a Env) -> napi::Result<Function<'a, (), u32>> {
+        let end = Rc::clone(&self.end);
+        function(env, "sendParts", move |env, parts| end.borrow().send_parts(env, parts))
+    }
+
     /// A function `(scratch)` that takes out the next messages that have arrived: one alone, without a
     /// descriptor, as its JSON text, or as an array of its text and the strings that were taken out of it; else as
     /// `Messages`. A number says that there are none: 0 for now, -1: the end, -2: no descriptor is left, call
@@ -236,18 +241,6 @@ impl Channel {
     #[napi]
     pub fn send_advanced(&self, message: BufferSlice<'_>, fd: i32) -> Result<u32> {
         self.end.borrow().push(Kind::Advanced, fd, |bytes| bytes.extend_from_slice(&message))
-    }
-
-    /// Queues a message of JSON text and the strings that were taken out of it; as `sendJson` else.
-    #[napi]
-    pub fn send_parts(&self, env: Env, json: JsString<'_>, strings: Vec<JsString<'_>>, fd: i32) -> Result<u32> {
-        self.end.borrow().push(Kind::Parts, fd, |bytes| {
-            let mut parts = parts::Writer::new(bytes, count(strings.len()));
-            for string in strings {
-                parts.string(|bytes| append_string(env.raw(), string.raw(), bytes));
-            }
-            parts.json(|bytes| append_utf8(env.raw(), json.raw(), bytes));
-        })
     }
 
     /// Writes what waits, and returns how many bytes still do: those that the kernel does not take now.
@@ -338,6 +331,17 @@ impl Channel {
 impl End {
     fn send_json(&self, env: Env, kind: Kind, message: JsString<'_>, fd: i32) -> Result<u32> {
         self.push(kind, fd, |bytes| append_utf8(env.raw(), message.raw(), bytes))
+    }
+
+    fn send_parts(&self, env: Env, parts: Vec<JsString<'_>>) -> Result<u32> {
+        let Some((json, strings)) = parts.split_first() else { return Ok(0) };
+        self.push(Kind::Parts, -1, |bytes| {
+            let mut parts = parts::Writer::new(bytes, count(strings.len()));
+            for string in strings {
+                parts.string(|bytes| append_string(env.raw(), string.raw(), bytes));
+            }
+            parts.json(|bytes| append_utf8(env.raw(), json.raw(), bytes));
+        })
     }
 
     fn push(&self, kind: Kind, fd: i32, write: impl FnOnce(&mut Vec<u8>)) -> Result<u32> {
@@ -433,14 +437,12 @@ fn count(bytes: usize) -> u32 {
 }
 
 fn messages<'env>(env: Env, run: Run<'_>, scratch: Unknown<'_>) -> Result<Messages<'env>> {
-    let mut messages =
-        Messages { kind: run.kind as i32, json: None, parts: None, lengths: None, scratch: None, fd: -1 };
+    let mut messages = Messages { kind: run.kind as i32, json: None, lengths: None, scratch: None, fd: -1 };
     match (run.kind, &run.payloads[..]) {
         (Kind::Advanced, payloads) => {
             messages.lengths = Some(payloads.iter().map(|payload| count(payload.len())).collect());
             messages.scratch = gather(payloads, scratch);
         }
-        (Kind::Parts, &[payload]) => messages.parts = Some(read_parts(env, payload)?),
         (_, payloads) => messages.json = Some(string(env, &array(payloads))?),
     }
     messages.fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
@@ -530,21 +532,23 @@ fn made<'a>(env: Env, create: impl FnOnce(*mut sys::napi_value) -> sys::napi_sta
 
 /// Appends a JavaScript string: its ASCII, or its UTF-16, which is said by `true`.
 fn append_string(env: sys::napi_env, value: sys::napi_value, bytes: &mut Vec<u8>) -> bool {
+    /// So much more room than units, that what is not ASCII takes more bytes than units, however it is cut: room
+    /// for a character of four bytes, and a NUL.
+    const MORE: usize = 5;
     let start = bytes.len();
     let mut length = 0;
     // SAFETY: asks for the length of a string, in units.
     unsafe { sys::napi_get_value_string_utf16(env, value, std::ptr::null_mut(), 0, &mut length) };
-    bytes.reserve(length + 1);
+    bytes.reserve(length + MORE);
     let room = bytes.spare_capacity_mut();
     let mut written = 0;
     // SAFETY: a string, and room of ours to write it to; `written` bytes of it are initialised then. What does not
     // fit is cut at a character.
     unsafe {
-        sys::napi_get_value_string_utf8(env, value, room.as_mut_ptr().cast(), length + 1, &mut written);
+        sys::napi_get_value_string_utf8(env, value, room.as_mut_ptr().cast(), length + MORE, &mut written);
         bytes.set_len(start + written);
     }
-    // All else takes more bytes of UTF-8 than units, or a whole character less.
-    if written == length && bytes[start..].is_ascii() {
+    if written == length {
         return false;
     }
     bytes.truncate(start);

@@ -13,6 +13,10 @@ function messages() {
   const texts = ['x', 'ü', '\u{1f600}', '"\\\n', '\ud800'];
   const all = sizes.flatMap(size => texts.map(text => ({ size, text: text.repeat(size / text.length) })));
   const long = 'y'.repeat(5000);
+  // Almost ASCII.
+  for (const odd of ['\u00fc', '\u20ac', '\u{1f600}', '\ud800']) {
+    for (const count of [1, 2, 3, 4, 5]) all.push(long + odd.repeat(count), odd.repeat(count) + long);
+  }
   all.push('z'.repeat(5_000_000), long, [long, ['z'.repeat(2000), null, 1.5]], {
     long,
     undefined,
