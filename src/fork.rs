@@ -159,6 +159,7 @@ impl Child {
 
 const SHELL: &CStr = c"/bin/sh";
 
+/// By posix_spawn(3).
 fn spawn(program: Program) -> Result<Pid> {
     let failed = |errno| Error::os("spawn", errno);
     let mut actions = PosixSpawnFileActions::init().map_err(failed)?;
@@ -178,12 +179,12 @@ fn spawn(program: Program) -> Result<Pid> {
         .and_then(|()| attributes.set_sigmask(&SigSet::empty()))
         .map_err(failed)?;
     let file = c_string(program.file)?;
-    let mut args = program.args.into_iter().map(c_string).collect::<Result<Vec<_>>>()?;
+    let args = program.args.into_iter().map(c_string).collect::<Result<Vec<_>>>()?;
     let env = program.env.into_iter().map(c_string).collect::<Result<Vec<_>>>()?;
     match posix_spawn(file.as_c_str(), &actions, &attributes, &args, &env) {
         // A script that does not name its shell is one of sh, as execvp(3) has it.
         Err(Errno::ENOEXEC) => {
-            args.splice(..1, [SHELL.into(), file]);
+            let args: Vec<_> = [SHELL.into(), file].into_iter().chain(args.into_iter().skip(1)).collect();
             posix_spawn(SHELL, &actions, &attributes, &args, &env).map_err(failed)
         }
         result => result.map_err(failed),
@@ -199,6 +200,7 @@ fn c_string(text: OsString) -> Result<CString> {
     CString::new(text.into_vec()).map_err(|_| Error::os("spawn", Errno::EINVAL))
 }
 
+/// By fork and exec.
 fn fork(program: Program) -> Result<Pid> {
     let mut command = Command::new(&program.file);
     if let Some((name, args)) = program.args.split_first() {
