@@ -293,9 +293,8 @@ class Channel {
     if (target.listenerCount('internalMessage') > 0) {
       target.emit('internalMessage', { cmd: 'NODE_CLUSTER', ...message }, undefined);
     }
-    // Not said by anyone of ours.
-    if (message === null || typeof message !== 'object') return;
-    const callback = this.#asked.get(message.ack);
+    // What is no object was not said by anyone of ours.
+    const callback = this.#asked.get(message?.ack);
     if (callback) {
       this.#asked.delete(message.ack);
       callback(message, fd);

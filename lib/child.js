@@ -30,7 +30,7 @@ function install(cluster, { id, channel, handoff }) {
   const worker = new Worker({ id, process, state: 'online' });
   channel.oncontrol = (message, fd) => {
     if (fd >= 0) native.close(fd);
-    if (message.act === 'disconnect') disconnect(worker.state !== 'disconnecting');
+    if (message?.act === 'disconnect') disconnect(worker.state !== 'disconnecting');
   };
 
   for (const member of ['fork', 'setupPrimary', 'setupMaster', 'disconnect', 'workers', 'settings'])

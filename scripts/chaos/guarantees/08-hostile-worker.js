@@ -23,6 +23,7 @@ const ATTACKS = {
   misplacedString: /BAD_MESSAGE/,
   noControl: /BAD_MESSAGE/,
   strangeControl: null,
+  strangeControlWithDescriptors: null,
   strangeInternal: null,
   missingDescriptor: /STRAY_DESCRIPTOR/,
   strayDescriptor: /STRAY_DESCRIPTOR/,
@@ -74,6 +75,7 @@ module.exports = {
 async function against(program, attacks, { way, result }) {
   const port = await program.listening(2);
   const good = program.serving;
+  const open = proc.descriptors(program.pid).length;
   for (const _ of attacks) program.primary.tell({ command: 'fork' });
   await program.listening(2 + attacks.length);
   const hostile = program.serving.filter(worker => !good.includes(worker));
@@ -94,6 +96,7 @@ async function against(program, attacks, { way, result }) {
   for (const { pid } of hostile) proc.signal(pid, 'SIGKILL');
   await Promise.all(hostile.map(worker => worker.gone));
   const lost = suffered(program, hostile, attempts);
+  const left = way === 'rust' ? await leftOpen(program, open) : 0;
 
   const names = attacks.map(({ name }) => name).join(', ');
   const note = text => result.notes.push(text);
@@ -109,9 +112,22 @@ async function against(program, attacks, { way, result }) {
   } else if (lost.length > 0) {
     result.lost++;
     note(`${names}: ${lost.length} connections lost, the first ${lost[0].outcome}`);
+  } else if (left > 0) {
+    result.lost++;
+    note(`${names}: ${left} descriptors of the primary stay open`);
   } else if (share > MOST_CPU) {
     result.lost++;
     note(`${names}: the primary uses ${Math.round(share * 100)} % of a processor`);
+  }
+}
+
+/** How many descriptors more than `before` the primary keeps, once it has had time to close those of the attackers. */
+async function leftOpen(program, before) {
+  const end = now() + 2000;
+  for (;;) {
+    const left = proc.descriptors(program.pid).length - before;
+    if (left <= 0 || now() > end) return left;
+    await sleep(10);
   }
 }
 

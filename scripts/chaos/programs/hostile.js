@@ -130,6 +130,10 @@ module.exports = {
   misplacedString: () => write(channel, frame(PARTS, parts('x', '[{},[["__proto__","polluted"]]]'))),
   noControl: () => write(channel, frame(CONTROL, 'act')),
   strangeControl: () => strange.forEach(value => void write(channel, frame(CONTROL, JSON.stringify(value)))),
+  strangeControlWithDescriptors() {
+    const pipe = pipeOver(channel);
+    for (const value of strange) sendWith(pipe, frame(CONTROL, JSON.stringify(value), { descriptor: 1 }));
+  },
   strangeInternal() {
     for (const cmd of [
       'NODE_HANDLE',

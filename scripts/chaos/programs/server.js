@@ -66,7 +66,9 @@ function primary() {
   cluster.on('fork', worker => {
     if (!DEAF) worker.on('error', ({ code, message }) => say('error', { id: worker.id, code, message }));
     let messages = 0;
-    worker.on('message', message => {
+    worker.on('message', (message, handle) => {
+      // Who gets a handle closes it.
+      handle?.close?.();
       messages++;
       if (message?.tell) say(message.tell, { ...message, id: worker.id });
     });
