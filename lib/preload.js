@@ -46,16 +46,20 @@ function becomeWorker({ id, fd, handoff, serialization }) {
   Object.defineProperty(cluster, INSTALLED, { value: true });
 }
 
-/** Takes out what made Node run this, from the command line and from NODE_OPTIONS. */
+/**
+ * Takes out what made Node run this, from the command line and from NODE_OPTIONS.
+ * @returns {boolean} whether it was there: a primary loads this file too
+ */
 function leaveNoTrace() {
-  // Worker threads of this process have both too, though they are nobody's workers.
   const place = process.execArgv.indexOf(__filename);
-  if (place > 0) process.execArgv.splice(place - 1, 2);
+  if (place < 0) return false;
+  process.execArgv.splice(place - 1, 2);
   const { NODE_OPTIONS } = process.env;
   if (NODE_OPTIONS?.startsWith(OPTION)) process.env.NODE_OPTIONS = NODE_OPTIONS.slice(OPTION.length);
+  return true;
 }
 
-leaveNoTrace();
-if (process.env[VARIABLE]) becomeWorker(identity());
+// Worker threads of a worker are told to run this too, though they are nobody's workers.
+if (leaveNoTrace() && process.env[VARIABLE]) becomeWorker(identity());
 
 module.exports = { VARIABLE, OPTION };
