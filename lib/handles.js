@@ -177,10 +177,11 @@ const receivers = {
  */
 function receive(channel, message, fd, done) {
   const kind = native.descriptorKind(fd);
-  const receiver = Object.hasOwn(receivers, message?.type) ? receivers[message.type] : undefined;
+  const type = typeof message?.type === 'string' ? message.type : '';
+  const receiver = Object.hasOwn(receivers, type) ? receivers[type] : undefined;
   const udp = kind === 'udp';
-  const fits = kind && receiver && message.type.startsWith('dgram') === udp;
-  if (!fits || (message.type === 'dgram.Socket' && !/^udp[46]$/.test(message.dgramType))) {
+  const fits = kind && receiver && type.startsWith('dgram') === udp;
+  if (!fits || (type === 'dgram.Socket' && !['udp4', 'udp6'].includes(message.dgramType))) {
     native.close(fd);
     done(undefined);
     return;

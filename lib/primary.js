@@ -139,7 +139,8 @@ function install(cluster) {
     if (channel) {
       channel.oncontrol = (message, fd) => {
         if (fd >= 0) native.close(fd);
-        if (Object.hasOwn(acts, message?.act)) acts[message.act](worker, message);
+        if (typeof message?.act === 'string' && Object.hasOwn(acts, message.act))
+          acts[message.act](worker, message);
       };
       channel.onbroken = reason => broken(worker, reason);
     }

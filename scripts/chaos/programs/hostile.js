@@ -99,6 +99,7 @@ const strange = [
   [],
   { act: 'constructor' },
   { act: '__proto__' },
+  { act: { toString: 1 } },
   { act: 'queryServer' },
   { act: 'queryServer', seq: 5, address: { toString: 1 }, port: { toString: 1 }, addressType: 4, index: 0 },
   { act: 'queryServer', seq: {}, address: {}, port: -1, addressType: 4, fd: 2 ** 40, index: 'x' },
@@ -158,6 +159,7 @@ module.exports = {
       'dgram.Native',
       'toString',
       7,
+      { toString: 1 },
     ])
       sendWith(pipe, json({ cmd: 'NODE_HANDLE', type, key: {}, dgramType: 'x' }, { descriptor: 1 }));
   },
