@@ -100,3 +100,10 @@ for (const what of ['connection', 'handle']) {
     });
   });
 }
+
+test('a worker that listens and has nothing to say needs no thread of ours', async () => {
+  await run('engine/programs/threads.js', { exits: [0] }, async program => {
+    await program.lines(/^threads: $/);
+    await program.end();
+  });
+});
