@@ -1,7 +1,7 @@
 'use strict';
 
 // Node's own cluster object, made ours in place: net, http, dgram and every dependency have it already, or will
-// get it from require('cluster'). In a worker, lib/preload.js has done it.
+// get it from require('cluster'). In a worker, lib/cluster/preload.js has done it.
 
 const cluster = require('node:cluster');
 
@@ -14,7 +14,7 @@ function install() {
     return;
   }
   if (Object.keys(cluster.workers).length > 0) throw errors.tooLate();
-  require('./lib/primary')(cluster);
+  require('./lib/cluster/primary')(cluster);
   Object.defineProperty(cluster, INSTALLED, { value: true });
   require('node:module').syncBuiltinESMExports();
 }

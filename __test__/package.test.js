@@ -39,7 +39,10 @@ test('what a worker loads is ASCII: V8 keeps any other text with two bytes a cha
   const files = [
     'index.js',
     'register.js',
-    ...fs.readdirSync(path.join(__dirname, '../lib')).map(name => `lib/${name}`),
+    ...fs
+      .readdirSync(path.join(__dirname, '../lib'), { recursive: true })
+      .filter(name => name.endsWith('.js'))
+      .map(name => `lib/${name}`),
   ];
   for (const file of files) assert.doesNotMatch(read(file), /[^\0-\x7f]/, file);
 });

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
-use rust_cluster::socket::{duplicate, has_room};
+use rust_cluster::os::socket::{duplicate, has_room};
 
 fn set_limit(limit: usize) {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();

@@ -191,54 +191,54 @@ test('defect of tests: an unexpected exit code of a worker fails a test', async 
 const invariants = [
   {
     defect: 'bun#28764: a partial sendmsg',
-    file: 'src/channel.rs',
+    file: 'src/messages/channel.rs',
     holds: 'fn a_descriptor_is_attached_once_however_short_the_writes_are',
   },
   {
     defect: 'bun#37427, bun#38242, deno#33605: MSG_CTRUNC is checked',
-    file: 'src/socket.rs',
+    file: 'src/os/socket.rs',
     holds: 'CTRUNC',
   },
-  { defect: 'bun#37427: MSG_CMSG_CLOEXEC is asked', file: 'src/socket.rs', holds: 'CMSG_CLOEXEC' },
+  { defect: 'bun#37427: MSG_CMSG_CLOEXEC is asked', file: 'src/os/socket.rs', holds: 'CMSG_CLOEXEC' },
   {
     defect: 'bun#38242: descriptors that no frame announces are closed',
-    file: 'src/channel.rs',
+    file: 'src/messages/channel.rs',
     holds: 'fn a_descriptor_that_no_frame_announces_ends_the_stream',
   },
   {
     defect: 'bun#31829: what cannot be adopted is closed by us',
-    file: 'lib/handles.js',
+    file: 'lib/channel/handles.js',
     holds: 'closed if it cannot be adopted',
   },
   {
     defect: 'bun#31829: a connection has one owner',
-    file: 'src/acceptor.rs',
+    file: 'src/connections/acceptor/mod.rs',
     holds: 'Invariant: a [`Connection`] is in exactly one place',
   },
   {
     defect: 'bun#31829: what a dead worker has not taken goes to others',
-    file: 'src/acceptor.rs',
+    file: 'src/connections/acceptor/tests.rs',
     holds: 'fn the_queue_of_a_dead_worker_goes_to_the_others',
   },
   {
     defect: 'bun#31829: what all refuse is offered again',
-    file: 'src/acceptor.rs',
+    file: 'src/connections/acceptor/tests.rs',
     holds: 'fn one_that_all_refuse_waits_and_is_offered_again',
   },
   {
     defect: 'bun#31829: a full queue loses nothing and doubles nothing',
-    file: 'src/handoff.rs',
+    file: 'src/connections/handoff.rs',
     holds: 'fn a_full_queue_says_so_and_loses_nothing',
   },
   {
     defect: 'bun#33057: callbacks are those of one channel, and go with it',
-    file: 'lib/channel.js',
+    file: 'lib/channel/channel.js',
     holds: 'Answers are matched within one channel',
   },
   {
     defect:
       'bun#34659: a user cannot answer a question of the cluster: control frames are a kind of their own',
-    file: 'lib/channel.js',
+    file: 'lib/channel/channel.js',
     holds: 'if (this.#kind === CONTROL) this.#deliverControl(',
   },
 ];

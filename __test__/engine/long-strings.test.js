@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
-const { takeOut, putBack } = require('../../lib/long_strings');
+const { takeOut, putBack } = require('../../lib/channel/long_strings');
 
 const long = 'x'.repeat(5000);
 const other = '😀'.repeat(2000);

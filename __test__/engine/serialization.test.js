@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const v8 = require('node:v8');
-const { deserialize, isJson, serialize } = require('../../lib/serialization');
+const { deserialize, isJson, serialize } = require('../../lib/channel/serialization');
 
 const twice = {};
 const cycle = {};

@@ -120,7 +120,7 @@ const EXCEPTIONS = {
   'throw error;': 'what was made above it, in lib/native.js',
   'if (!isStarved(error)) throw error;': 'what Node says of a file of ours that cannot be read',
   'if (!isKernelError(error)) throw error;': "what JSON.stringify says of the user's message",
-  'else process.emitWarning(error);': 'what was made above it, in lib/primary.js',
+  'else process.emitWarning(error);': 'what was made above it, in lib/cluster/primary.js',
 };
 
 test('whatever is thrown is made in lib/errors.js', () => {
@@ -146,7 +146,7 @@ test("the codes in lib/errors.js that are not ours are Node's", () => {
 });
 
 test("whatever the core reports has a code of its own, or is the kernel's", () => {
-  const source = read('src', 'error.rs');
+  const source = read('src', 'os', 'error.rs');
   const variants = [...source.matchAll(/^ {4}([A-Z]\w+) \{$/gm)].map(([, name]) => name);
   const coded = [...source.matchAll(/Error::(\w+) \{ \.\. \} => "ERR_RUST_CLUSTER_\w+"/g)].map(
     ([, name]) => name,

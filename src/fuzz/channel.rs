@@ -8,10 +8,10 @@ use nix::sys::socket::SockType;
 
 use super::memory::grown;
 use super::peer::{mark, send, Watched};
-use crate::channel::{Incoming, Read};
-use crate::error::Result;
-use crate::frame::HEADER;
-use crate::socket;
+use crate::messages::channel::{Incoming, Read};
+use crate::messages::frame::HEADER;
+use crate::os::error::Result;
+use crate::os::socket;
 
 /// The largest payload that is accepted: more than a socket holds, and little to fill.
 const LIMIT: usize = 256 * 1024;

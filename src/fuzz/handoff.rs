@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use nix::sys::socket::SockType;
 
 use super::peer::{mark, send, Watched};
-use crate::error::Result;
-use crate::handoff::{Connection, Intake, ListenerId, Queue, Taken};
-use crate::socket;
+use crate::connections::handoff::{Connection, Intake, ListenerId, Queue, Taken};
+use crate::os::error::Result;
+use crate::os::socket;
 
 /// A packet as the model knows it.
 struct Packet {

@@ -11,7 +11,7 @@ use super::callback::Callback;
 use super::listen::{name, Query, SocketName};
 use super::uv::{Poll, READABLE};
 use super::Result;
-use crate::acceptor::{Acceptor as Core, Event};
+use crate::connections::acceptor::{Acceptor as Core, Event};
 
 /// The thread that accepts connections and hands them over.
 #[napi]
@@ -58,7 +58,7 @@ impl From<Event> for AcceptorEvent {
         AcceptorEvent {
             kind: kind.into(),
             worker,
-            code: error.as_ref().map(crate::error::Error::code),
+            code: error.as_ref().map(crate::os::error::Error::code),
             message: error.map(|error| error.to_string()),
         }
     }
@@ -87,7 +87,7 @@ impl Acceptor {
     /// The workers and their queues.
     #[napi]
     pub fn workers(&self) -> Vec<WorkerStatus> {
-        let line = |status: crate::acceptor::WorkerStatus| WorkerStatus {
+        let line = |status: crate::connections::acceptor::WorkerStatus| WorkerStatus {
             id: status.id,
             handed: status.handed as f64,
             queued: u32::try_from(status.depth).unwrap_or(u32::MAX),

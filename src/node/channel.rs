@@ -17,12 +17,12 @@ use nix::errno::Errno;
 use super::callback::Callback;
 use super::uv::{Poll, Prepare, READABLE, WRITABLE};
 use super::{function, own, Result};
-use crate::channel::{Channel as Core, Incoming, Pushed, Read, Run};
-use crate::error::Error;
-use crate::flusher::Flusher;
-use crate::frame::{Kind, LIMIT};
-use crate::parts::{self, Text};
-use crate::socket;
+use crate::messages::channel::{Channel as Core, Incoming, Pushed, Read, Run};
+use crate::messages::flusher::Flusher;
+use crate::messages::frame::{Kind, LIMIT};
+use crate::messages::parts::{self, Text};
+use crate::os::error::Error;
+use crate::os::socket;
 
 /// One for the process: it has nothing to do as long as event loops turn. What is queued when the process
 /// exits leaves then.

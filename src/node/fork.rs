@@ -12,10 +12,10 @@ use nix::sys::socket::SockType;
 use super::acceptor::Acceptor;
 use super::callback::Callback;
 use super::uv::{Poll, READABLE};
-use crate::error::Error;
-use crate::fork::{Child, Exit, Program, Stdio};
-use crate::handoff::Queue;
-use crate::socket;
+use crate::connections::handoff::Queue;
+use crate::os::error::Error;
+use crate::os::socket;
+use crate::processes::fork::{Child, Exit, Program, Stdio};
 
 /// What to start, in the words of `child_process.spawn`.
 #[napi(object)]
@@ -85,7 +85,7 @@ fn start(
     acceptor: Option<&Acceptor>,
     worker: u32,
     onexit: &Function<'_>,
-) -> crate::error::Result<Forked> {
+) -> crate::os::error::Result<Forked> {
     let (channel, their_channel) = socket::pair(SockType::Stream)?;
     let (near, far) = socket::pair(SockType::SeqPacket)?;
     let queue = Queue::new(worker, near, socket::duplicate(&far)?);

@@ -11,8 +11,8 @@ use nix::errno::Errno;
 use super::callback::Callback;
 use super::uv::{Poll, READABLE};
 use super::{own, Result};
-use crate::error::Error;
-use crate::handoff::{Intake as Core, Taken};
+use crate::connections::handoff::{Intake as Core, Taken};
+use crate::os::error::Error;
 
 /// How many connections are taken before others on the loop get their turn.
 const BATCH: u32 = 16;

@@ -4,9 +4,9 @@ use napi_derive::napi;
 use nix::errno::Errno;
 
 use super::Result;
-use crate::error::Error;
-use crate::listen::{Kind, Opened, Request};
-use crate::socket;
+use crate::connections::listen::{Kind, Opened, Request};
+use crate::os::error::Error;
+use crate::os::socket;
 
 /// `UV_TCP_IPV6ONLY`, `UV_UDP_IPV6ONLY`
 const IPV6_ONLY: u32 = 1;
@@ -30,11 +30,11 @@ pub struct Query {
 
 impl Query {
     /// Opens and binds what is asked for.
-    pub(super) fn open(&self) -> crate::error::Result<Opened> {
+    pub(super) fn open(&self) -> crate::os::error::Result<Opened> {
         Opened::bind(&self.request()?)
     }
 
-    fn request(&self) -> crate::error::Result<Request> {
+    fn request(&self) -> crate::os::error::Result<Request> {
         if let Some(descriptor @ 0..) = self.fd {
             return Ok(Request::Descriptor(descriptor));
         }
@@ -135,7 +135,7 @@ impl SharedHandle {
 /// descriptors that epoll cannot watch, so no other may reach it.
 #[napi]
 pub fn descriptor_kind(descriptor: i32) -> Option<&'static str> {
-    crate::listen::kind_of(descriptor).map(kind_name)
+    crate::connections::listen::kind_of(descriptor).map(kind_name)
 }
 
 /// A close-on-exec duplicate of a descriptor.

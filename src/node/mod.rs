@@ -17,7 +17,7 @@ use napi::bindgen_prelude::{FromNapiValue, Function, ToNapiValue};
 use napi::{Env, JsError, Status};
 use napi_derive::napi;
 
-use crate::error::Error;
+use crate::os::error::Error;
 
 /// An error as JavaScript gets it: with our stable code.
 type Thrown = napi::Error<String>;

@@ -20,7 +20,7 @@ use libloading::os::unix::Library;
 use napi::sys;
 use nix::errno::Errno;
 
-use crate::error::{Error, Result};
+use crate::os::error::{Error, Result};
 
 /// `UV_READABLE`
 pub const READABLE: c_int = 1;

@@ -10,12 +10,12 @@ use std::os::fd::AsFd;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{setsockopt, sockopt, SockType};
 use proptest::prelude::*;
-use rust_cluster::acceptor::{Acceptor, Event};
-use rust_cluster::error::Error;
-use rust_cluster::handoff::{Connection, Intake, ListenerId, Queue, Taken};
-use rust_cluster::listen::{Opened, Request};
-use rust_cluster::policy::WorkerId;
-use rust_cluster::socket;
+use rust_cluster::connections::acceptor::{Acceptor, Event};
+use rust_cluster::connections::handoff::{Connection, Intake, ListenerId, Queue, Taken};
+use rust_cluster::connections::listen::{Opened, Request};
+use rust_cluster::connections::policy::WorkerId;
+use rust_cluster::os::error::Error;
+use rust_cluster::os::socket;
 
 use super::config;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use rust_cluster::policy::{Rotation, WorkerId};
+use rust_cluster::connections::policy::{Rotation, WorkerId};
 
 use super::config;
 

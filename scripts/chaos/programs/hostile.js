@@ -6,7 +6,7 @@
 const fs = require('node:fs');
 const native = require('../../../lib/native').load();
 
-/** Frame kinds: see src/frame.rs. */
+/** Frame kinds: see src/messages/frame.rs. */
 const JSON_KIND = 1;
 const ADVANCED = 2;
 const CONTROL = 3;
@@ -52,7 +52,7 @@ function frame(kind, payload, { length = payload.length, descriptor = 0 } = {}) 
 
 const json = (value, options) => frame(JSON_KIND, JSON.stringify(value), options);
 
-/** A message with one string beside its text: see src/parts.rs. */
+/** A message with one string beside its text: see src/messages/parts.rs. */
 function parts(string, text) {
   const table = Buffer.alloc(8);
   table.writeUInt32LE(1);

@@ -23,9 +23,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt, SockType};
 
-use crate::error::{Error, Result};
-use crate::policy::WorkerId;
-use crate::socket;
+use crate::connections::policy::WorkerId;
+use crate::os::error::{Error, Result};
+use crate::os::socket;
 
 /// The number of a listener, never 0.
 pub type ListenerId = u32;

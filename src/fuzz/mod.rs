@@ -13,9 +13,9 @@ mod replay;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use crate::frame::{Header, HEADER};
-use crate::listen;
-use crate::parts::{self, Text};
+use crate::connections::listen;
+use crate::messages::frame::{Header, HEADER};
+use crate::messages::parts::{self, Text};
 
 /// [`Header::decode`]: what it reads is written back as it was.
 pub fn header(bytes: &[u8]) {

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use nix::sys::socket::{setsockopt, sockopt, SockType};
 use shuttle::{check_pct, check_random};
 
-use crate::channel::{Channel, Incoming, Read};
-use crate::flusher::Flusher;
-use crate::frame::{Kind, LIMIT};
-use crate::socket;
-use crate::sync::thread;
+use crate::messages::channel::{Channel, Incoming, Read};
+use crate::messages::flusher::Flusher;
+use crate::messages::frame::{Kind, LIMIT};
+use crate::os::socket;
+use crate::os::sync::thread;
 
 /// A channel whose kernel holds little, and its other end.
 fn ends() -> (Arc<Channel>, OwnedFd) {

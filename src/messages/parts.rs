@@ -10,7 +10,7 @@
 //! JSON looks at each character of a string, when it is written and when it is read; beside the text a string is
 //! copied as it is. Bit 31 of a length says that the string is UTF-16, little-endian; else it is Latin-1.
 
-use crate::error::{Error, Result};
+use crate::os::error::{Error, Result};
 
 /// Bytes of a number.
 const NUMBER: usize = 4;

@@ -11,7 +11,7 @@ use nix::sys::socket::{
     SockType, SockaddrLike, SockaddrStorage, UnixAddr,
 };
 
-use crate::error::{Error, Result};
+use crate::os::error::{Error, Result};
 
 /// What a worker asks to listen on, or to receive datagrams on.
 #[derive(Debug, Clone, PartialEq, Eq)]

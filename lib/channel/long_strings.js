@@ -1,11 +1,11 @@
 'use strict';
 
-// Long strings travel beside a message's JSON (src/parts.rs): JSON looks at each of their characters, when it is
+// Long strings travel beside a message's JSON (src/messages/parts.rs): JSON looks at each of their characters, when it is
 // written and when it is read. What arrives is what JSON would have made of the message.
 
 const { types } = require('node:util');
 
-const errors = require('./errors');
+const errors = require('../errors');
 
 /** From how many UTF-16 units on a string is long. */
 const LONG = 1024;

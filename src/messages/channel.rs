@@ -10,7 +10,7 @@
 //! loop turns loses them when it never does (`process.send(x); while (true);`). So the first message after
 //! a quiet moment is written at once ([`Channel::push`] says that it was), the ones that follow it are
 //! joined, and they leave with whatever comes first: the turn of the event loop, [`FLUSH_AT`] bytes, or the
-//! [flusher](crate::flusher), a thread that waits a millisecond and needs no event loop.
+//! [flusher](crate::messages::flusher), a thread that waits a millisecond and needs no event loop.
 //!
 //! # Descriptors
 //!
@@ -21,11 +21,11 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::error::{Error, Result};
-use crate::frame::{Header, Kind, HEADER, LIMIT};
-use crate::socket;
-use crate::spare::{Spare, LARGEST};
-use crate::sync::Mutex;
+use crate::messages::frame::{Header, Kind, HEADER, LIMIT};
+use crate::messages::spare::{Spare, LARGEST};
+use crate::os::error::{Error, Result};
+use crate::os::socket;
+use crate::os::sync::Mutex;
 
 /// Bytes in the queue from which on [`Channel::push`] writes although the loop has not turned.
 pub const FLUSH_AT: usize = 64 * 1024;

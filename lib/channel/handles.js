@@ -10,8 +10,8 @@
 const net = require('node:net');
 const { getSystemErrorName } = require('node:util');
 
-const errors = require('./errors');
-const native = require('./native').load();
+const errors = require('../errors');
+const native = require('../native').load();
 const { SocketListReceive, SocketListSend } = require('./socket_list');
 
 /** `TCPConstants.SOCKET` and `PipeConstants.SOCKET`. */

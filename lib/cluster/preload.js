@@ -1,6 +1,6 @@
 'use strict';
 
-// The first code that runs in a worker: `node --require lib/preload.js ...` (see ./worker_process). It makes the
+// The first code that runs in a worker: `node --require lib/cluster/preload.js ...` (see ./worker_process). It makes the
 // process a worker before any user code runs, and leaves no trace of itself.
 
 const INSTALLED = Symbol.for('rust-cluster.installed');
@@ -32,10 +32,10 @@ function requireAsWorker() {
 /** As ../index.js in a primary. No ES module has taken names from the object yet. */
 function becomeWorker({ id, fd, handoff, serialization }) {
   const cluster = requireAsWorker();
-  const native = require('./native').load();
+  const native = require('../native').load();
   native.closeOnExec(fd);
   if (handoff >= 0) native.closeOnExec(handoff);
-  const { setupChannel } = require('./setup_channel');
+  const { setupChannel } = require('../channel/setup_channel');
   const { channel, control } = setupChannel(process, fd, serialization);
   // The channel keeps the process alive while somebody listens to it.
   channel.native.unref();

@@ -1,6 +1,6 @@
 //! The thread that writes what the event loop did not get round to.
 //!
-//! Messages of one turn of the loop are joined into one write (see [`channel`](crate::channel)). When the
+//! Messages of one turn of the loop are joined into one write (see [`channel`](crate::messages::channel)). When the
 //! loop does not turn, because JavaScript runs on, the flusher writes them, [`SOON`] after they were queued.
 //! Where the kernel's buffer is full it comes again, at growing intervals: the loop, if it turns, is faster.
 //! It sleeps while nothing is queued.
@@ -8,8 +8,8 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::channel::Channel;
-use crate::sync::{thread, Condvar, Mutex, MutexGuard};
+use crate::messages::channel::Channel;
+use crate::os::sync::{thread, Condvar, Mutex, MutexGuard};
 
 /// How long a queued message is the event loop's to write. (Under shuttle there is no time.)
 pub const SOON: Duration = if cfg!(shuttle) { Duration::ZERO } else { Duration::from_millis(1) };
@@ -61,7 +61,7 @@ impl Flusher {
     }
 
     /// Has the channel flushed soon, unless its owner does so first. To be called when
-    /// [`Pushed::untold`](crate::channel::Pushed) says so.
+    /// [`Pushed::untold`](crate::messages::channel::Pushed) says so.
     pub fn schedule(&self, channel: &Arc<Channel>) {
         let due = Instant::now() + SOON;
         let mut state = self.shared.state.lock();
@@ -128,9 +128,9 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::{Incoming, Read};
-    use crate::frame::{Kind, LIMIT};
-    use crate::socket;
+    use crate::messages::channel::{Incoming, Read};
+    use crate::messages::frame::{Kind, LIMIT};
+    use crate::os::socket;
     use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
     use nix::sys::socket::SockType;
     use std::os::fd::AsFd;

@@ -4,8 +4,8 @@
 
 const path = require('node:path');
 
-const { STARVED_PAUSE, withHandles } = require('./channel');
-const native = require('./native').load();
+const { STARVED_PAUSE, withHandles } = require('../channel/channel');
+const native = require('../native').load();
 const Worker = require('./worker');
 
 /** Node 20 takes a maxConnections of 0 for no limit, later versions for none allowed. */
@@ -16,7 +16,7 @@ const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
  * @param {import('node:cluster').Cluster} cluster Node's own object, in place
  * @param {object} identity
  * @param {number} identity.id
- * @param {import('./channel').Channel} identity.channel
+ * @param {import('../channel/channel').Channel} identity.channel
  * @param {number} identity.handoff the descriptor of the intake, -1 for none
  */
 function install(cluster, { id, channel, handoff }) {

@@ -10,7 +10,7 @@ const { deprecate } = require('node:util');
 const { Channel, isOwnControl, isQueueFull } = require('./channel');
 
 // Loaded where they are used: every worker would wait for them to start.
-const errors = () => require('./errors');
+const errors = () => require('../errors');
 const handles = () => require('./handles');
 
 /** From how many queued bytes on send() returns false, as Node's does. */

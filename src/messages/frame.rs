@@ -11,7 +11,7 @@
 //! A frame that carries a descriptor says so, and the descriptor travels with the frame's first byte: so
 //! descriptors and frames pair up by order, however the stream is cut.
 
-use crate::error::{Error, Result};
+use crate::os::error::{Error, Result};
 
 /// Bytes before the payload.
 pub const HEADER: usize = 8;
@@ -29,7 +29,7 @@ pub enum Kind {
     Advanced = 2,
     /// The cluster's own message (online, queryServer, listening, close …), JSON text.
     Control = 3,
-    /// A user's message as JSON text, and the long strings that were taken out of it: see [`parts`](crate::parts).
+    /// A user's message as JSON text, and the long strings that were taken out of it: see [`parts`](crate::messages::parts).
     Parts = 4,
 }
 

@@ -9,8 +9,8 @@
 const childProcess = require('node:child_process');
 
 const { OPTION, VARIABLE } = require('./preload');
-const { setupChannel } = require('./setup_channel');
-const native = require('./native').load();
+const { setupChannel } = require('../channel/setup_channel');
+const native = require('../native').load();
 
 const { ChildProcess } = childProcess;
 

@@ -2,13 +2,13 @@
 
 // The cluster object of the primary.
 
-const debug = require('./debug');
-const errors = require('./errors');
+const debug = require('../debug');
+const errors = require('../errors');
 const Listeners = require('./listeners');
-const native = require('./native').load();
+const native = require('../native').load();
 const { ownSettings } = require('./settings');
 const Worker = require('./worker');
-const { channelOf } = require('./setup_channel');
+const { channelOf } = require('../channel/setup_channel');
 const { forkWorker } = require('./worker_process');
 
 const SCHED_NONE = 1;

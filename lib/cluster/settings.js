@@ -5,7 +5,7 @@
 const { constants: limits } = require('node:buffer');
 const { signals } = require('node:os').constants;
 
-const errors = require('./errors');
+const errors = require('../errors');
 
 /** The cluster's own messages have room in it. */
 const SMALLEST_MESSAGE = 4096;

@@ -4,7 +4,7 @@
 
 const EventEmitter = require('node:events');
 
-const errors = require('./errors');
+const errors = require('../errors');
 
 /** In the process that sent them. `net.Server` asks it. */
 class SocketListSend extends EventEmitter {

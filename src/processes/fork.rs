@@ -28,8 +28,8 @@ use nix::sys::signal::{kill, raise, signal, SigHandler, SigSet, Signal};
 use nix::unistd::{chdir, getppid, setgid, setgroups, setuid, Gid, Pid, Uid};
 use rustix::process::{pidfd_open, waitid, PidfdFlags, WaitId, WaitIdOptions};
 
-use crate::error::{Error, Result};
-use crate::socket;
+use crate::os::error::{Error, Result};
+use crate::os::socket;
 
 /// A worker to start. The words are those of `child_process.spawn`.
 #[derive(Debug)]

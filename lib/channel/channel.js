@@ -4,9 +4,9 @@
 // (src/node/channel.rs); here messages become text and text becomes messages, and what arrives is delivered in
 // order.
 
-const native = require('./native').load();
+const native = require('../native').load();
 
-/** Kinds of what `Channel.read` returns: see src/frame.rs and src/node/channel.rs. */
+/** Kinds of what `Channel.read` returns: see src/messages/frame.rs and src/node/channel.rs. */
 const JSON_TEXT = 1;
 const ADVANCED = 2;
 const CONTROL = 3;
@@ -24,7 +24,7 @@ const UNSEARCHED = 8;
 const STARVED_PAUSE = 100;
 
 // Loaded where they are used: every worker would wait for them to start.
-const errors = () => require('./errors');
+const errors = () => require('../errors');
 const longStrings = () => require('./long_strings');
 let serializationModule;
 const serialization = () => {

@@ -27,7 +27,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags,
 };
 
-use crate::error::{Error, Result};
+use crate::os::error::{Error, Result};
 
 /// The most descriptors that one message can carry (`SCM_MAX_FD`).
 const MOST_DESCRIPTORS: usize = 253;

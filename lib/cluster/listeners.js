@@ -7,8 +7,8 @@ const net = require('node:net');
 const { constants } = require('node:os');
 const path = require('node:path');
 
-const { open } = require('./handles');
-const native = require('./native').load();
+const { open } = require('../channel/handles');
+const native = require('../native').load();
 
 /** Node's default, 511: the kernel makes 512 of it. */
 const BACKLOG = 511;

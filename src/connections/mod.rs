@@ -1,0 +1,7 @@
+//! The way of a connection: [`listen`] opens the sockets; in the primary [`acceptor`] takes what clients connect,
+//! asks [`policy`] whose turn it is and puts it into that worker's queue, which is [`handoff`]; the worker takes it out.
+
+pub mod acceptor;
+pub mod handoff;
+pub mod listen;
+pub mod policy;

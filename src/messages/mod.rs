@@ -1,0 +1,10 @@
+//! The way of a message: [`channel`] writes it as a [`frame`] (and [`parts`], where it is long) into the stream to the
+//! other process, whose channel reads it. [`flusher`] bounds how long it waits for that.
+
+pub mod channel;
+pub mod flusher;
+pub mod frame;
+#[cfg(all(test, shuttle))]
+mod interleavings;
+pub mod parts;
+pub mod spare;

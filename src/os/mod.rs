@@ -1,0 +1,5 @@
+//! What all others stand on: the kernel's sockets, locks and threads, and the one error type.
+
+pub mod error;
+pub mod socket;
+pub(crate) mod sync;
