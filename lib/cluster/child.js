@@ -20,19 +20,8 @@ const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
  * @param {number} identity.handoff the descriptor of the intake, -1 for none
  */
 function install(cluster, { id, channel, handoff }) {
-  /** The open handles, and the server or socket that each belongs to. */
-  const handles = new Map();
-  /** Round-robin handles by the number of their listener. */
-  const byListener = new Map();
-  /** For each address, the places of the listen calls that are in use. */
-  const indexes = new Map();
-
   const worker = new Worker({ id, process, state: 'online' });
-  channel.oncontrol = (message, fd) => {
-    if (fd >= 0) native.close(fd);
-    if (message?.act === 'disconnect') disconnect(worker.state !== 'disconnecting');
-  };
-
+  const child = new Child(worker, channel, handoff);
   for (const member of ['fork', 'setupPrimary', 'setupMaster', 'disconnect', 'workers', 'settings'])
     delete cluster[member];
   for (const member of ['SCHED_NONE', 'SCHED_RR', 'schedulingPolicy']) delete cluster[member];
@@ -42,44 +31,82 @@ function install(cluster, { id, channel, handoff }) {
   cluster.worker = worker;
   cluster.Worker = Worker;
 
-  process.once('disconnect', () => {
-    worker.emit('disconnect');
-    // The primary is gone: nobody hands us connections any more.
-    if (!worker.exitedAfterDisconnect) process.exit(0);
-  });
+  /** Called by net.Server and dgram.Socket to listen. */
+  cluster._getServer = (server, options, callback) => child.getServer(server, options, callback);
 
-  const intake = handoff >= 0 ? new native.Intake(handoff, onconnection) : undefined;
-  let references = 0;
+  Worker.prototype.disconnect = function () {
+    child.disconnect(this);
+    return this;
+  };
 
-  /** A connection, straight from the primary's acceptor. */
-  function onconnection(listener, fd) {
-    if (fd < 0) {
-      setTimeout(() => intake.resume(), STARVED_PAUSE).unref();
-      return;
+  Worker.prototype.destroy = function () {
+    child.destroy(this);
+  };
+
+  channel.sendControl({ act: 'online' });
+}
+
+/** What the worker serves, and how it leaves. */
+class Child {
+  #worker;
+  #channel;
+  #intake;
+  /** The open handles, and the server or socket that each belongs to. */
+  #handles = new Map();
+  /** Round-robin handles by the number of their listener. */
+  #byListener = new Map();
+  #places = new Places();
+  /** How many round-robin handles keep the process alive. */
+  #references = 0;
+  /** Whether the primary was told that we go of our own will. */
+  #announced = false;
+
+  constructor(worker, channel, handoff) {
+    this.#worker = worker;
+    this.#channel = channel;
+    channel.oncontrol = (message, fd) => {
+      if (fd >= 0) native.close(fd);
+      if (message?.act === 'disconnect') this.#closeAll(worker.state !== 'disconnecting');
+    };
+    process.once('disconnect', () => {
+      worker.emit('disconnect');
+      // The primary is gone: nobody hands us connections any more.
+      if (!worker.exitedAfterDisconnect) process.exit(0);
+    });
+    if (handoff >= 0) {
+      this.#intake = new native.Intake(handoff, (listener, fd) => this.#onconnection(listener, fd));
     }
-    const kind = byListener.get(listener)?.kind ?? native.descriptorKind(fd);
-    withHandles(({ open }) => serve(listener, open(kind, fd), fd));
   }
 
-  function serve(listener, handle, fd) {
-    const entry = byListener.get(listener);
+  /** A connection, straight from the primary's acceptor. */
+  #onconnection(listener, fd) {
+    if (fd < 0) {
+      setTimeout(() => this.#intake.resume(), STARVED_PAUSE).unref();
+      return;
+    }
+    const kind = this.#byListener.get(listener)?.kind ?? native.descriptorKind(fd);
+    withHandles(({ open }) => this.#serve(listener, open(kind, fd), fd));
+  }
+
+  #serve(listener, handle, fd) {
+    const entry = this.#byListener.get(listener);
     // Node's message of a new connection, for those who listen to it.
     if (process.listenerCount('internalMessage') > 0) {
       process.emit('internalMessage', { cmd: 'NODE_CLUSTER', act: 'newconn', key: entry?.key }, handle);
     }
-    if (byListener.has(listener) && !isFull(entry.server)) {
+    if (this.#byListener.has(listener) && !isFull(entry.server)) {
       entry.handle.onconnection(0, handle);
     } else {
-      intake.giveBack(listener, fd);
+      this.#intake.giveBack(listener, fd);
       handle.close();
     }
   }
 
-  /** Called by net.Server and dgram.Socket to listen. */
-  cluster._getServer = (server, options, callback) => {
+  getServer(server, options, callback) {
+    const channel = this.#channel;
     let { address } = options;
     if (options.port < 0 && typeof address === 'string') address = path.resolve(address);
-    const place = takePlace([address, options.port, options.addressType, options.fd].join(':'));
+    const place = this.#places.take([address, options.port, options.addressType, options.fd].join(':'));
     const message = { act: 'queryServer', index: place.index, data: null, ...options, address };
     if (server._getServerData) message.data = server._getServerData();
 
@@ -89,73 +116,56 @@ function install(cluster, { id, channel, handoff }) {
         place.free();
         callback(reply.errno, null);
       } else if (fd >= 0) {
-        withHandles(({ open }) => callback(0, share(reply.key, open(reply.kind, fd), server, place)));
+        withHandles(({ open }) => callback(0, this.#share(reply.key, open(reply.kind, fd), server, place)));
       } else {
-        callback(0, roundRobin(reply, server, place));
+        callback(0, this.#roundRobin(reply, server, place));
       }
     });
 
     server.once('listening', () => {
       // One that was closed at once is not listening.
       if (!place.taken) return;
-      worker.state = 'listening';
+      this.#worker.state = 'listening';
       const port = server.address()?.port || options.port;
       channel.sendControl({ ...message, act: 'listening', port });
     });
-  };
-
-  function takePlace(key) {
-    const used = indexes.get(key) ?? { next: 0, places: new Set() };
-    indexes.set(key, used);
-    const index = used.next++;
-    used.places.add(index);
-    const place = {
-      index,
-      taken: true,
-      free() {
-        place.taken = false;
-        used.places.delete(index);
-        if (used.places.size === 0 && indexes.get(key) === used) indexes.delete(key);
-      },
-    };
-    return place;
   }
 
   /** The handle of a socket that all workers share: Node's own, told to say when it closes. */
-  function share(key, handle, server, place) {
+  #share(key, handle, server, place) {
     const { close } = handle;
     handle.close = (...args) => {
-      if (handles.delete(handle)) {
+      if (this.#handles.delete(handle)) {
         place.free();
-        channel.sendControl({ act: 'close', key });
+        this.#channel.sendControl({ act: 'close', key });
       }
       return close.apply(handle, args);
     };
-    handles.set(handle, server);
+    this.#handles.set(handle, server);
     return handle;
   }
 
   /** The handle of a server whose connections the primary accepts. */
-  function roundRobin({ key, listener, kind, sockname }, server, place) {
+  #roundRobin({ key, listener, kind, sockname }, server, place) {
     let referenced = false;
     const handle = {
       listen: () => 0,
 
-      close() {
-        if (!handles.delete(handle)) return;
+      close: () => {
+        if (!this.#handles.delete(handle)) return;
         handle.unref();
-        byListener.delete(listener);
+        this.#byListener.delete(listener);
         place.free();
-        channel.sendControl({ act: 'close', key });
+        this.#channel.sendControl({ act: 'close', key });
       },
 
-      ref() {
-        if (!referenced && references++ === 0) intake.ref();
+      ref: () => {
+        if (!referenced && this.#references++ === 0) this.#intake.ref();
         referenced = true;
       },
 
-      unref() {
-        if (referenced && --references === 0) intake.unref();
+      unref: () => {
+        if (referenced && --this.#references === 0) this.#intake.unref();
         referenced = false;
       },
     };
@@ -168,16 +178,36 @@ function install(cluster, { id, channel, handoff }) {
       handle.getsockname = getsockname;
     }
     handle.ref();
-    handles.set(handle, server);
-    byListener.set(listener, { key, handle, server, kind });
+    this.#handles.set(handle, server);
+    this.#byListener.set(listener, { key, handle, server, kind });
     return handle;
   }
 
-  /** Closes all servers, then the channel. What the primary has given us is served first. */
-  function disconnect(askedByPrimary) {
+  disconnect(worker) {
+    if (worker.state === 'disconnecting' || worker.state === 'destroying') return;
+    worker.state = 'disconnecting';
     worker.exitedAfterDisconnect = true;
-    if (intake?.drain() === false) {
-      setTimeout(disconnect, STARVED_PAUSE, askedByPrimary);
+    // The primary says when all that is ours is in our queue.
+    if (this.#byListener.size > 0 && worker.isConnected()) this.#channel.sendControl({ act: 'leave' });
+    else this.#closeAll(false);
+  }
+
+  destroy(worker) {
+    if (worker.state === 'destroying') return;
+    worker.exitedAfterDisconnect = true;
+    if (!worker.isConnected()) {
+      process.exit(0);
+    }
+    worker.state = 'destroying';
+    this.#announceAndLeave();
+    process.once('disconnect', () => process.exit(0));
+  }
+
+  /** Closes all servers, then the channel. What the primary has given us is served first. */
+  #closeAll(askedByPrimary) {
+    this.#worker.exitedAfterDisconnect = true;
+    if (this.#intake?.drain() === false) {
+      setTimeout(() => this.#closeAll(askedByPrimary), STARVED_PAUSE);
       return;
     }
     let left = 1;
@@ -185,49 +215,46 @@ function install(cluster, { id, channel, handoff }) {
       if (--left > 0) return;
       // The primary must know that it is wanted before it sees the channel end.
       if (askedByPrimary) leave();
-      else announceAndLeave();
+      else this.#announceAndLeave();
     };
-    for (const server of handles.values()) {
+    for (const server of this.#handles.values()) {
       left++;
       server.close(closed);
     }
     closed();
   }
 
-  let announced = false;
-
-  function announceAndLeave() {
-    if (!announced) channel.ask({ act: 'exitedAfterDisconnect' }, leave);
-    announced = true;
+  #announceAndLeave() {
+    if (!this.#announced) this.#channel.ask({ act: 'exitedAfterDisconnect' }, leave);
+    this.#announced = true;
   }
+}
 
-  function leave() {
-    if (process.connected) process.disconnect();
+function leave() {
+  if (process.connected) process.disconnect();
+}
+
+/** For each address, the places of the listen calls that are in use. */
+class Places {
+  #byAddress = new Map();
+
+  take(address) {
+    const all = this.#byAddress;
+    const used = all.get(address) ?? { next: 0, places: new Set() };
+    all.set(address, used);
+    const index = used.next++;
+    used.places.add(index);
+    const place = {
+      index,
+      taken: true,
+      free() {
+        place.taken = false;
+        used.places.delete(index);
+        if (used.places.size === 0 && all.get(address) === used) all.delete(address);
+      },
+    };
+    return place;
   }
-
-  Worker.prototype.disconnect = function () {
-    if (this.state !== 'disconnecting' && this.state !== 'destroying') {
-      this.state = 'disconnecting';
-      this.exitedAfterDisconnect = true;
-      // The primary says when all that is ours is in our queue.
-      if (byListener.size > 0 && this.isConnected()) channel.sendControl({ act: 'leave' });
-      else disconnect(false);
-    }
-    return this;
-  };
-
-  Worker.prototype.destroy = function () {
-    if (this.state === 'destroying') return;
-    this.exitedAfterDisconnect = true;
-    if (!this.isConnected()) {
-      process.exit(0);
-    }
-    this.state = 'destroying';
-    announceAndLeave();
-    process.once('disconnect', () => process.exit(0));
-  };
-
-  channel.sendControl({ act: 'online' });
 }
 
 /** Whether a server takes no connection now: another worker may. One that drops by itself gets it. */

@@ -19,15 +19,7 @@ const SCHED_RR = 2;
  * @param {import('node:cluster').Cluster} cluster Node's own object, in place
  */
 function install(cluster) {
-  let ids = 0;
-  let initialized = false;
-  let acceptor;
-  let listeners;
-  /** Workers that are to leave: telling them once is enough (node#32793). */
-  const leaving = new WeakSet();
-  /** Those among them, by id, whose queue has no room yet for all that is theirs. */
-  const retiring = new Map();
-
+  const primary = new Primary(cluster);
   cluster.isWorker = false;
   cluster.isMaster = true;
   cluster.isPrimary = true;
@@ -38,7 +30,39 @@ function install(cluster) {
   cluster.SCHED_RR = SCHED_RR;
   cluster.schedulingPolicy = process.env.NODE_CLUSTER_SCHED_POLICY === 'none' ? SCHED_NONE : SCHED_RR;
 
-  cluster.setupPrimary = options => {
+  cluster.setupPrimary = options => primary.setup(options);
+  cluster.setupMaster = cluster.setupPrimary;
+  cluster.fork = env => primary.fork(env);
+  cluster.disconnect = callback => primary.disconnectAll(callback);
+
+  Worker.prototype.disconnect = function () {
+    primary.disconnect(this);
+    return this;
+  };
+
+  Worker.prototype.destroy = function (signal) {
+    this.process.kill(signal || 'SIGTERM');
+  };
+}
+
+/** What the functions of the cluster object do. */
+class Primary {
+  #cluster;
+  #ids = 0;
+  #initialized = false;
+  #acceptor;
+  #listeners;
+  /** Workers that are to leave: telling them once is enough (node#32793). */
+  #leaving = new WeakSet();
+  /** Those among them, by id, whose queue has no room yet for all that is theirs. */
+  #retiring = new Map();
+
+  constructor(cluster) {
+    this.#cluster = cluster;
+  }
+
+  setup(options) {
+    const cluster = this.#cluster;
     const settings = {
       args: process.argv.slice(2),
       exec: process.argv[1],
@@ -53,47 +77,47 @@ function install(cluster) {
     }
     ownSettings(settings);
     cluster.settings = settings;
-    if (!initialized) initialize();
+    if (!this.#initialized) this.#initialize();
     process.nextTick(() => cluster.emit('setup', settings));
-  };
-  cluster.setupMaster = cluster.setupPrimary;
+  }
 
-  function initialize() {
-    initialized = true;
-    const { schedulingPolicy } = cluster;
+  #initialize() {
+    this.#initialized = true;
+    const { schedulingPolicy } = this.#cluster;
     if (schedulingPolicy !== SCHED_NONE && schedulingPolicy !== SCHED_RR) {
       throw errors.badSchedulingPolicy(schedulingPolicy);
     }
-    if (schedulingPolicy === SCHED_RR) acceptor = new native.Acceptor(tellAcceptorEvents);
-    listeners = new Listeners(acceptor);
-    process.on('internalMessage', debugWorkers);
+    if (schedulingPolicy === SCHED_RR) this.#acceptor = new native.Acceptor(() => this.#tellAcceptorEvents());
+    this.#listeners = new Listeners(this.#acceptor);
+    process.on('internalMessage', message => this.#debugWorkers(message));
   }
 
   /** SIGUSR1 woke our inspector: wake the workers' too. */
-  function debugWorkers({ cmd }) {
+  #debugWorkers({ cmd }) {
     if (cmd !== 'NODE_DEBUG_ENABLED') return;
-    for (const worker of Object.values(cluster.workers)) {
+    for (const worker of Object.values(this.#cluster.workers)) {
       if (worker.state === 'online' || worker.state === 'listening')
         process._debugProcess(worker.process.pid);
       else worker.once('online', () => process._debugProcess(worker.process.pid));
     }
   }
 
-  function tellAcceptorEvents() {
+  #tellAcceptorEvents() {
+    const acceptor = this.#acceptor;
     for (let event = acceptor.nextEvent(); event; event = acceptor.nextEvent()) {
       const { kind, worker: id, code, message } = event;
-      const worker = cluster.workers[id] ?? retiring.get(id);
-      if (kind === 'broken' && worker) broken(worker, { code, message });
+      const worker = this.#cluster.workers[id] ?? this.#retiring.get(id);
+      if (kind === 'broken' && worker) this.#broken(worker, { code, message });
       else if (kind === 'starved') process.emitWarning(errors.starved(message));
-      else if (kind === 'hasAll') tellToLeave(retiring.get(id));
+      else if (kind === 'hasAll') this.#tellToLeave(this.#retiring.get(id));
       else if (worker) debug(`Worker ${worker.process.pid} ${kind}`);
     }
   }
 
   /** A worker that does not speak our protocol, or does not listen, is heard no more. */
-  function broken(worker, reason) {
+  #broken(worker, reason) {
     const error = errors.brokenWorker(worker, reason);
-    listeners.remove(worker);
+    this.#listeners.remove(worker);
     if (worker.process.connected) worker.process.disconnect();
     // Where nobody listens the others go on all the same. (One listener is Worker's own.)
     const heard = worker.listenerCount('error') > 0 || worker.process.listenerCount('error') > 1;
@@ -101,63 +125,26 @@ function install(cluster) {
     else process.emitWarning(error);
   }
 
-  cluster.fork = env => {
+  fork(env) {
+    const cluster = this.#cluster;
     cluster.setupPrimary();
-    const id = ++ids;
-    const worker = new Worker({ id, process: createWorkerProcess(id, env) });
-    const { process: child } = worker;
-    worker.on('message', function (message, handle) {
-      cluster.emit('message', this, message, handle);
-    });
-
-    child.once('exit', (exitCode, signalCode) => {
-      acceptor?.removeWorker(id);
-      retiring.delete(id);
-      // One that is still connected is looked at by listeners of 'disconnect'.
-      if (!worker.isConnected()) {
-        listeners.remove(worker);
-        delete cluster.workers[id];
-      }
-      worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
-      worker.state = 'dead';
-      debug(`Worker ${child.pid} exited with ${signalCode ?? exitCode}`);
-      worker.emit('exit', exitCode, signalCode);
-      cluster.emit('exit', worker, exitCode, signalCode);
-    });
-
-    child.once('disconnect', () => {
-      listeners.remove(worker);
-      if (worker.isDead()) delete cluster.workers[id];
-      worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
-      worker.state = 'disconnected';
-      debug(`Worker ${child.pid} disconnected`);
-      worker.emit('disconnect');
-      cluster.emit('disconnect', worker);
-    });
-
-    const channel = channelOf(child);
-    if (channel) {
-      channel.oncontrol = (message, fd) => {
-        if (fd >= 0) native.close(fd);
-        if (typeof message?.act === 'string' && Object.hasOwn(acts, message.act))
-          acts[message.act](worker, message);
-      };
-      channel.onbroken = reason => broken(worker, reason);
-    }
-    debug.quiet(`Worker ${child.pid} forked, as worker ${id}: ${cluster.settings.exec}`);
+    const id = ++this.#ids;
+    const worker = new Worker({ id, process: this.#createWorkerProcess(id, env) });
+    this.#watch(worker);
+    debug.quiet(`Worker ${worker.process.pid} forked, as worker ${id}: ${cluster.settings.exec}`);
     process.nextTick(() => cluster.emit('fork', worker));
     cluster.workers[id] = worker;
     return worker;
-  };
+  }
 
-  function createWorkerProcess(id, env) {
-    const { exec, args, inspectPort, ...settings } = cluster.settings;
+  #createWorkerProcess(id, env) {
+    const { exec, args, inspectPort, ...settings } = this.#cluster.settings;
     if (inspectPort === null) throw errors.badPort(null);
     const execArgv = [...settings.execArgv];
     if (usesInspector(execArgv)) execArgv.push(`--inspect-port=${inspectPortFor(inspectPort)}`);
     return forkWorker({
       id,
-      acceptor,
+      acceptor: this.#acceptor,
       exec,
       args,
       own: ownSettings(settings),
@@ -165,46 +152,91 @@ function install(cluster) {
     });
   }
 
+  /** What a worker says, and what becomes of it. */
+  #watch(worker) {
+    const { process: child } = worker;
+    const cluster = this.#cluster;
+    worker.on('message', function (message, handle) {
+      cluster.emit('message', this, message, handle);
+    });
+    child.once('exit', (exitCode, signalCode) => this.#exited(worker, exitCode, signalCode));
+    child.once('disconnect', () => this.#disconnected(worker));
+    const channel = channelOf(child);
+    if (!channel) return;
+    channel.oncontrol = (message, fd) => {
+      if (fd >= 0) native.close(fd);
+      if (typeof message?.act === 'string' && Object.hasOwn(this.#acts, message.act))
+        this.#acts[message.act](worker, message);
+    };
+    channel.onbroken = reason => this.#broken(worker, reason);
+  }
+
+  #exited(worker, exitCode, signalCode) {
+    const cluster = this.#cluster;
+    this.#acceptor?.removeWorker(worker.id);
+    this.#retiring.delete(worker.id);
+    // One that is still connected is looked at by listeners of 'disconnect'.
+    if (!worker.isConnected()) {
+      this.#listeners.remove(worker);
+      delete cluster.workers[worker.id];
+    }
+    worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
+    worker.state = 'dead';
+    debug(`Worker ${worker.process.pid} exited with ${signalCode ?? exitCode}`);
+    worker.emit('exit', exitCode, signalCode);
+    cluster.emit('exit', worker, exitCode, signalCode);
+  }
+
+  #disconnected(worker) {
+    const cluster = this.#cluster;
+    this.#listeners.remove(worker);
+    if (worker.isDead()) delete cluster.workers[worker.id];
+    worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
+    worker.state = 'disconnected';
+    debug(`Worker ${worker.process.pid} disconnected`);
+    worker.emit('disconnect');
+    cluster.emit('disconnect', worker);
+  }
+
   /** What a worker can ask for. */
-  const acts = {
-    online(worker) {
-      worker.state = 'online';
-      debug(`Worker ${worker.process.pid} online`);
-      worker.emit('online');
-      cluster.emit('online', worker);
-    },
-
-    queryServer(worker, message) {
-      // One that is leaving gets nothing to listen on.
-      if (worker.exitedAfterDisconnect || leaving.has(worker)) return;
-      const { reply, fd, add } = listeners.query(worker, message);
-      channelOf(worker.process).answer(message, reply, fd);
-      // Its first connection comes after the answer.
-      add();
-    },
-
-    listening(worker, { addressType, address, port, fd }) {
-      const info = { addressType, address, port, fd };
-      worker.state = 'listening';
-      debug.quiet(`Worker ${worker.process.pid} listening on ${place({ address, port, fd })}`);
-      worker.emit('listening', info);
-      cluster.emit('listening', worker, info);
-    },
-
-    close(worker, { key }) {
-      listeners.close(worker, key);
-    },
-
-    leave: retire,
-
-    exitedAfterDisconnect(worker, message) {
+  #acts = {
+    online: worker => this.#online(worker),
+    queryServer: (worker, message) => this.#queryServer(worker, message),
+    listening: (worker, message) => this.#listening(worker, message),
+    close: (worker, { key }) => this.#listeners.close(worker, key),
+    leave: worker => this.#retire(worker),
+    exitedAfterDisconnect: (worker, message) => {
       worker.exitedAfterDisconnect = true;
       channelOf(worker.process).answer(message, {});
     },
   };
 
-  cluster.disconnect = callback => {
-    const connected = Object.values(cluster.workers).filter(worker => worker.isConnected());
+  #online(worker) {
+    worker.state = 'online';
+    debug(`Worker ${worker.process.pid} online`);
+    worker.emit('online');
+    this.#cluster.emit('online', worker);
+  }
+
+  #queryServer(worker, message) {
+    // One that is leaving gets nothing to listen on.
+    if (worker.exitedAfterDisconnect || this.#leaving.has(worker)) return;
+    const { reply, fd, add } = this.#listeners.query(worker, message);
+    channelOf(worker.process).answer(message, reply, fd);
+    // Its first connection comes after the answer.
+    add();
+  }
+
+  #listening(worker, { addressType, address, port, fd }) {
+    const info = { addressType, address, port, fd };
+    worker.state = 'listening';
+    debug.quiet(`Worker ${worker.process.pid} listening on ${place({ address, port, fd })}`);
+    worker.emit('listening', info);
+    this.#cluster.emit('listening', worker, info);
+  }
+
+  disconnectAll(callback) {
+    const connected = Object.values(this.#cluster.workers).filter(worker => worker.isConnected());
     let left = connected.length;
     if (typeof callback === 'function') {
       // The documentation's promise: called when all have disconnected.
@@ -212,34 +244,29 @@ function install(cluster) {
       for (const worker of connected) worker.process.once('disconnect', () => --left === 0 && callback());
     }
     for (const worker of connected) worker.disconnect();
-  };
+  }
 
-  Worker.prototype.disconnect = function () {
-    if (!leaving.has(this)) debug.quiet(`Worker ${this.process.pid} asked to disconnect`);
-    this.exitedAfterDisconnect = true;
-    retire(this);
-    delete cluster.workers[this.id];
-    return this;
-  };
+  disconnect(worker) {
+    if (!this.#leaving.has(worker)) debug.quiet(`Worker ${worker.process.pid} asked to disconnect`);
+    worker.exitedAfterDisconnect = true;
+    this.#retire(worker);
+    delete this.#cluster.workers[worker.id];
+  }
 
   /** Has a worker leave. What others do not serve in its place is in its queue before it is told. */
-  function retire(worker) {
-    if (leaving.has(worker)) return;
-    leaving.add(worker);
-    listeners?.retire(worker);
-    retiring.set(worker.id, worker);
-    tellToLeave(worker);
+  #retire(worker) {
+    if (this.#leaving.has(worker)) return;
+    this.#leaving.add(worker);
+    this.#listeners?.retire(worker);
+    this.#retiring.set(worker.id, worker);
+    this.#tellToLeave(worker);
   }
 
-  function tellToLeave(worker) {
-    if (!worker || acceptor?.hasAll(worker.id) === false) return;
-    retiring.delete(worker.id);
+  #tellToLeave(worker) {
+    if (!worker || this.#acceptor?.hasAll(worker.id) === false) return;
+    this.#retiring.delete(worker.id);
     channelOf(worker.process)?.sendControl({ act: 'disconnect' });
   }
-
-  Worker.prototype.destroy = function (signal) {
-    this.process.kill(signal || 'SIGTERM');
-  };
 }
 
 /** Where a worker says it listens, as a person writes it. Nothing in the message is sure. */
