@@ -52,11 +52,6 @@ async function main() {
   if (rows.some(({ rust }) => isBroken(rust))) process.exitCode = 1;
 }
 
-// What a program under attack left is killed by the listeners of 'exit'.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.once(signal, () => process.exit(128 + os.constants.signals[signal]));
-}
-
 main().catch(error => {
   console.error(error.message);
   process.exitCode = 2;

@@ -1,9 +1,8 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
-const { once } = require('node:events');
 const path = require('node:path');
+const { Child } = require('./child');
 const { PREFIX } = require('./preload');
 const way = require('./way');
 
@@ -12,7 +11,7 @@ const PROGRAMS = path.join(__dirname, '..');
 const WATCHDOG = 30_000;
 
 /** A cluster program in child processes: what it printed, what happened to its workers, how it ended. */
-class Program {
+class Program extends Child {
   /** @type {string[]} lines of all its processes */
   stdout = [];
 
@@ -26,46 +25,31 @@ class Program {
   overdue = false;
 
   #file;
-  #child;
-  #closed;
   #end;
-  #failure;
-  #waits = new Set();
   #watchdog = setTimeout(() => this.#expire(), WATCHDOG);
 
   constructor(file, { env, nodeArgs = [], descriptors } = {}) {
-    this.#file = file;
-    const limit = descriptors ? `ulimit -n ${descriptors}; ` : '';
-    this.#child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, ...nodeArgs, file], {
+    super([...nodeArgs, file], {
       cwd: path.dirname(file),
-      // A process group of its own, so that the whole tree can be killed at once.
-      detached: true,
       env: {
-        ...process.env,
         NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require ${JSON.stringify(PRELOAD)}`,
         CLUSTER: way,
         ...env,
       },
+      limits: { descriptors },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    this.#closed = once(this.#child, 'close');
-    this.#child.once('close', (code, signal) => {
+    this.#file = file;
+    this.close.then(([code, signal]) => {
       clearTimeout(this.#watchdog);
       this.#end = { code, signal };
-      this.#failure ??= new Error(`it ended (${signal ?? code})`);
-      this.#check();
+      this.fail(`it ended (${signal ?? code})`);
     });
-    process.on('exit', this.#killGroup);
-    this.#collect(this.#child.stdout, line => this.stdout.push(line));
-    this.#collect(this.#child.stderr, line => {
+    this.take(this.process.stdout, line => this.stdout.push(line));
+    this.take(this.process.stderr, line => {
       if (line.startsWith(PREFIX)) this.history.push(JSON.parse(line.slice(PREFIX.length)));
       else this.stderr.push(line);
     });
-  }
-
-  /** @returns {number} the primary */
-  get pid() {
-    return this.#child.pid;
   }
 
   /** @returns {(number | string)[]} the code or the signal of every worker that has ended */
@@ -103,77 +87,30 @@ class Program {
    * @returns {Promise<{code: number | null, signal: string | null}>}
    */
   end() {
-    return this.#until('its end', () => this.#end);
+    return this.until('its end', () => this.#end);
   }
 
-  /** Kills what still runs: the primary first, so that it reports no death that this causes. */
   async stop() {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      const exit = once(this.#child, 'exit');
-      this.#child.kill('SIGKILL');
-      await exit;
-    }
-    this.#killGroup();
-    await this.#closed;
-    process.off('exit', this.#killGroup);
+    await super.stop();
+    await this.close;
   }
 
   #first(count, what, find) {
-    return this.#until(`${count} × ${what}`, () => {
+    return this.until(`${count} × ${what}`, () => {
       const found = find();
       return found.length >= count ? found.slice(0, count) : undefined;
     });
   }
 
-  #until(what, probe) {
-    return new Promise((resolve, reject) => {
-      this.#waits.add({ what, probe, resolve, reject });
-      this.#check();
-    });
-  }
-
-  #check() {
-    for (const wait of this.#waits) {
-      const found = wait.probe();
-      if (found === undefined && !this.#failure) continue;
-      this.#waits.delete(wait);
-      if (found !== undefined) wait.resolve(found);
-      else wait.reject(new Error(`no ${wait.what}: ${this.#failure.message}\n${this.#story()}`));
-    }
-  }
-
-  #collect(stream, take) {
-    let rest = '';
-    stream.setEncoding('utf8');
-    stream.on('data', chunk => {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop();
-      lines.forEach(take);
-      this.#check();
-    });
-    stream.on('end', () => {
-      if (rest) take(rest);
-    });
-  }
-
   #expire() {
     this.overdue = true;
-    this.#failure = new Error(`not within ${WATCHDOG / 1000} s`);
-    this.#check();
-    this.#killGroup();
-    this.#child.stdout.destroy();
-    this.#child.stderr.destroy();
+    this.fail(`not within ${WATCHDOG / 1000} s`);
+    this.kill();
+    this.process.stdout.destroy();
+    this.process.stderr.destroy();
   }
 
-  #killGroup = () => {
-    try {
-      process.kill(-this.pid, 'SIGKILL');
-    } catch (error) {
-      if (error.code !== 'ESRCH') throw error;
-    }
-  };
-
-  #story() {
+  story() {
     const history = this.history.map(entry => JSON.stringify(entry));
     const parts = Object.entries({ stdout: this.stdout, stderr: this.stderr, workers: history });
     return [this.#file, ...parts.flatMap(([name, lines]) => [`--- ${name}`, ...lines])].join('\n');
@@ -207,8 +144,5 @@ async function run(file, { exits = [], stderr, ...options }, body) {
   assert.deepEqual(unexpected, [], 'lines on stderr');
   assert.deepEqual(program.exits.map(String).sort(), exits.map(String).sort(), 'ends of workers');
 }
-
-// An interrupted test kills its programs too: the listeners of 'exit' run.
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
 module.exports = { run };

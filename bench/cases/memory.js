@@ -5,13 +5,15 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const body = require('../body');
 const connections = require('../load/connections');
 const { withServer } = require('../measure/http');
-const proc = require('../measure/proc');
+const proc = require('../../__test__/support/proc');
 
 const WORKERS = 4;
 const REQUESTS = 2000;
 
 /** For what is freed a little later. */
 const SETTLE = 300;
+
+const MB = 2 ** 20;
 
 const megabytes = title => ({ title, unit: 'MB', better: 'lower' });
 
@@ -32,13 +34,13 @@ module.exports = {
       await sleep(SETTLE);
       const workers = program.workers.map(proc.memory);
       const primary = proc.memory(program.pid);
-      const mean = name => workers.reduce((sum, memory) => sum + memory[name], 0) / workers.length;
+      const mean = name => workers.reduce((sum, memory) => sum + memory[name], 0) / workers.length / MB;
       return {
         figures: {
           worker: mean('rss'),
-          primary: primary.rss,
+          primary: primary.rss / MB,
           workerOwn: mean('own'),
-          primaryOwn: primary.own,
+          primaryOwn: primary.own / MB,
         },
       };
     }),

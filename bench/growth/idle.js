@@ -3,7 +3,7 @@
 const { freemem } = require('node:os');
 const { setTimeout: sleep } = require('node:timers/promises');
 
-const proc = require('../measure/proc');
+const proc = require('../../__test__/support/proc');
 const { withProgram } = require('../measure/program');
 
 /** What a worker may need, in bytes: so many are started as there is memory for. */
@@ -44,7 +44,7 @@ module.exports = {
         figures: {
           roundTrip: median * 1000,
           start: milliseconds,
-          memory: proc.memory(program.pid).own,
+          memory: proc.memory(program.pid).own / 2 ** 20,
           idleCpu: proc.cpu(program.pid) - before,
         },
       };

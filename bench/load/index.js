@@ -7,8 +7,8 @@ const { once } = require('node:events');
 const { availableParallelism } = require('node:os');
 
 const body = require('../body');
-const proc = require('../measure/proc');
-const processes = require('../measure/processes');
+const proc = require('../../__test__/support/proc');
+const leftovers = require('../../__test__/support/leftovers');
 
 const tools = [require('./wrk'), require('./oha'), require('./autocannon')];
 
@@ -64,7 +64,7 @@ async function run(load, servers) {
   const idleBefore = proc.idle();
   const begin = performance.now();
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  processes.track(child.pid);
+  leftovers.track(child.pid);
   // A process that has ended has no CPU time that could be read.
   let used = 0;
   const watch = setInterval(() => {
@@ -77,7 +77,7 @@ async function run(load, servers) {
   const [code, signal] = await once(child, 'close');
   clearInterval(watch);
   clearTimeout(guard);
-  processes.forget(child.pid);
+  leftovers.forget(child.pid);
   const elapsed = (performance.now() - begin) * 1000;
   if (code !== 0) throw new Error(`${tool.name} ended with ${signal ?? code}: ${output.stderr}`);
 

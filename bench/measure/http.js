@@ -4,9 +4,9 @@
 
 const body = require('../body');
 const connections = require('../load/connections');
-const freePort = require('./port');
+const { freePort } = require('../../__test__/support/free-port');
 const load = require('../load');
-const proc = require('./proc');
+const proc = require('../../__test__/support/proc');
 const { withProgram } = require('./program');
 
 /** Requests before the measurement, of each worker, for V8's compilers. */

@@ -3,7 +3,7 @@
 const { availableParallelism } = require('node:os');
 const { setTimeout: sleep } = require('node:timers/promises');
 
-const proc = require('./proc');
+const proc = require('../../__test__/support/proc');
 
 const LOOK = 500;
 

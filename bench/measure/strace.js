@@ -5,7 +5,7 @@
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 
-const processes = require('./processes');
+const leftovers = require('../../__test__/support/leftovers');
 
 /** A line of strace's table: % time, seconds, µs a call, calls, errors if any, name. */
 const LINE = /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?([a-z]\w+)$/;
@@ -14,14 +14,14 @@ const LINE = /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?([a-z]\w+)$/;
 async function unavailable() {
   if (spawnSync('strace', ['-V']).error) return 'strace is not installed';
   const process = spawn('sleep', ['10'], { stdio: 'ignore' });
-  processes.track(process.pid);
+  leftovers.track(process.pid);
   try {
     await countSyscalls(process.pid, async () => {});
   } catch (error) {
     return `strace may not trace here (kernel.yama.ptrace_scope?): ${error.message}`;
   } finally {
     process.kill('SIGKILL');
-    processes.forget(process.pid);
+    leftovers.forget(process.pid);
   }
 }
 
@@ -33,7 +33,7 @@ async function unavailable() {
  */
 async function countSyscalls(pid, work) {
   const strace = spawn('strace', ['-c', '-f', '-p', `${pid}`], { stdio: ['ignore', 'ignore', 'pipe'] });
-  processes.track(strace.pid);
+  leftovers.track(strace.pid);
   const closed = once(strace, 'close');
   let output = '';
   const attached = new Promise((resolve, reject) => {
@@ -49,7 +49,7 @@ async function countSyscalls(pid, work) {
   } finally {
     strace.kill('SIGINT');
     await closed;
-    processes.forget(strace.pid);
+    leftovers.forget(strace.pid);
   }
   const calls = {};
   for (const line of output.split('\n')) {

@@ -3,17 +3,19 @@
 // A cluster program under attack. Every process of it holds a connection to the test (programs/tether.js): what
 // happens comes up it, commands go down it, and its end is the end of the process.
 
-const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
-const proc = require('./proc');
+const { Child } = require('../../__test__/support/child');
 const { now } = require('./time');
 
 const PROGRAMS = path.join(__dirname, 'programs');
 const STDERR_KEPT = 20_000;
+
+/** How long to wait for what happens, if nothing else is said, in milliseconds. */
+const PATIENCE = 15_000;
 
 /** One process of the program. */
 class Peer {
@@ -45,7 +47,7 @@ async function stopAll() {
   await Promise.all([...live].map(program => program.stop()));
 }
 
-class Program {
+class Program extends Child {
   /** @type {{event: string, time: number, id?: number, pid?: number}[]} */
   history = [];
 
@@ -57,52 +59,46 @@ class Program {
 
   stderr = '';
 
-  #folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-chaos-'));
+  #folder;
   #server;
-  #child;
-  #waits = new Set();
 
   /**
    * @param {string} name of a file in programs/
    * @param {object} options
    * @param {'rust' | 'node'} options.way
    * @param {Record<string, string | number>} [options.env]
-   * @param {number} [options.descriptors] the most descriptors that each process may have
+   * @param {object} [options.limits] of each process: see Child
    * @param {string[]} [options.nodeArgs]
    */
   static async start(name, options) {
-    const program = new Program();
-    await program.#start(name, options);
-    return program;
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-chaos-'));
+    const server = net.createServer();
+    await once(server.listen(path.join(folder, 'tether')), 'listening');
+    return new Program(name, { ...options, folder, server });
+  }
+
+  constructor(name, { way, env, limits, nodeArgs = [], folder, server }) {
+    super([...nodeArgs, path.join(PROGRAMS, name)], {
+      env: { CLUSTER: way, TETHER: path.join(folder, 'tether'), LOG: path.join(folder, 'log'), ...env },
+      limits: { core: 0, ...limits },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#folder = folder;
+    this.#server = server.on('connection', socket => this.#greet(socket));
+    this.process.stderr.setEncoding('utf8').on('data', text => {
+      this.stderr = (this.stderr + text).slice(-STDERR_KEPT);
+    });
+    this.exit.then(([code, signal]) => {
+      this.#happened({ event: 'end', code, signal });
+      this.fail('the primary has ended');
+    });
+    live.add(this);
+    process.on('exit', this.#clear);
   }
 
   /** A path for the program's own use, gone with it. */
   file(name) {
     return path.join(this.#folder, name);
-  }
-
-  async #start(name, { way, env, descriptors, nodeArgs = [] }) {
-    live.add(this);
-    process.on('exit', this.#abandon);
-    this.#server = net.createServer(socket => this.#greet(socket));
-    const tether = this.file('tether');
-    await once(this.#server.listen(tether), 'listening');
-    const node = [process.execPath, ...nodeArgs, path.join(PROGRAMS, name)];
-    const limits = `ulimit -c 0; ${descriptors ? `ulimit -n ${descriptors};` : ''} exec "$@"`;
-    this.#child = spawn('/bin/sh', ['-c', limits, 'sh', ...node], {
-      detached: true,
-      env: { ...process.env, CLUSTER: way, TETHER: tether, LOG: this.file('log'), ...env },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    this.#child.stderr.setEncoding('utf8').on('data', text => {
-      this.stderr = (this.stderr + text).slice(-STDERR_KEPT);
-    });
-    this.exit = once(this.#child, 'exit');
-    this.exit.then(([code, signal]) => this.#happened({ event: 'end', code, signal }));
-  }
-
-  get pid() {
-    return this.#child.pid;
   }
 
   #greet(socket) {
@@ -129,7 +125,7 @@ class Program {
 
   #happened(entry) {
     this.history.push({ time: now(), ...entry });
-    for (const wait of [...this.#waits]) wait();
+    this.look();
   }
 
   /** Everything of one kind that has happened. */
@@ -137,32 +133,8 @@ class Program {
     return this.history.filter(entry => entry.event === event && filter(entry));
   }
 
-  /**
-   * Waits until something holds; it is looked at whenever something happens.
-   *
-   * @template T
-   * @param {string} what
-   * @param {() => T | undefined | false} probe
-   * @param {number} [limit] in milliseconds
-   * @returns {Promise<T>}
-   */
-  until(what, probe, limit = 15_000) {
-    return new Promise((resolve, reject) => {
-      const finish = (settle, value) => {
-        clearTimeout(timer);
-        this.#waits.delete(look);
-        settle(value);
-      };
-      const fail = why => finish(reject, new Error(`no ${what}: ${why}\n${this.#story()}`));
-      const timer = setTimeout(fail, limit, `not within ${limit} ms`);
-      const look = () => {
-        const found = probe();
-        if (found) finish(resolve, found);
-        else if (this.all('end').length > 0) fail('the primary has ended');
-      };
-      this.#waits.add(look);
-      look();
-    });
+  until(what, probe, limit = PATIENCE) {
+    return super.until(what, probe, limit);
   }
 
   /** Waits for so many events, and returns them. */
@@ -197,31 +169,18 @@ class Program {
     return fs.existsSync(file) ? fs.readFileSync(file, 'latin1').split('\n').slice(0, -1) : [];
   }
 
-  /** Kills all that still runs. */
   async stop() {
     live.delete(this);
-    this.#kill();
-    if (this.#child?.exitCode === null && this.#child.signalCode === null) await this.exit;
+    await super.stop();
     for (const peer of [this.primary, ...this.workers.values()]) peer?.socket.destroy();
     this.#server.close();
-    process.off('exit', this.#abandon);
+    process.off('exit', this.#clear);
     this.#clear();
   }
 
-  #kill = () => {
-    if (this.#child?.pid) proc.signal(-this.#child.pid, 'SIGKILL');
-  };
+  #clear = () => fs.rmSync(this.#folder, { recursive: true, force: true });
 
-  #clear() {
-    fs.rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  #abandon = () => {
-    this.#kill();
-    this.#clear();
-  };
-
-  #story() {
+  story() {
     return [...this.history.slice(-20).map(entry => JSON.stringify(entry)), this.stderr].join('\n');
   }
 }

@@ -1,7 +1,7 @@
 'use strict';
 
-const fs = require('node:fs');
 const { setTimeout: sleep } = require('node:timers/promises');
+const proc = require('../../__test__/support/proc');
 
 /**
  * The processes that one run of a test has started. A child can leave its session, and it can be given another
@@ -14,21 +14,20 @@ class ProcessTree {
    */
   constructor(session, marker) {
     this.session = session;
-    this.marker = Buffer.from(`${marker}\0`);
+    this.marker = `${marker}\0`;
   }
 
   /** @returns {{ pid: number, command: string }[]} */
   alive() {
-    return fs
-      .readdirSync('/proc')
-      .filter(name => /^\d+$/.test(name) && this.#has(name))
-      .map(name => ({ pid: Number(name), command: command(name) }));
+    return proc
+      .all()
+      .filter(pid => this.#has(pid))
+      .map(pid => ({ pid, command: proc.command(pid).split('\0').join(' ').trim() }));
   }
 
   #has(pid) {
-    const [state, , , session] = status(pid);
-    if (!state || 'ZX'.includes(state)) return false;
-    return Number(session) === this.session || read(`/proc/${pid}/environ`).includes(this.marker);
+    if (!proc.lives(pid)) return false;
+    return proc.session(pid) === this.session || proc.environment(pid).includes(this.marker);
   }
 
   /** Waits until all have gone, at most `ms`, and returns those that have not. */
@@ -52,33 +51,7 @@ class ProcessTree {
 
   /** For a runner that is about to exit itself. */
   killNow() {
-    for (const { pid } of this.alive()) signal(pid);
-  }
-}
-
-function signal(pid) {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has gone meanwhile.
-  }
-}
-
-/** State, parent, group, session: what follows the name, which may itself hold blanks and parentheses. */
-function status(pid) {
-  const text = read(`/proc/${pid}/stat`).toString();
-  return text.slice(text.lastIndexOf(')') + 2).split(' ');
-}
-
-function command(pid) {
-  return read(`/proc/${pid}/cmdline`).toString().split('\0').join(' ').trim();
-}
-
-function read(file) {
-  try {
-    return fs.readFileSync(file);
-  } catch {
-    return Buffer.alloc(0);
+    for (const { pid } of this.alive()) proc.signal(pid, 'SIGKILL');
   }
 }
 

@@ -9,7 +9,7 @@
 //   so at most one, on its way from the kernel to that note, can be missing.
 
 const { withProgram } = require('../program');
-const proc = require('../proc');
+const proc = require('../../../__test__/support/proc');
 const { Crowd, outcomes } = require('../load');
 const { now, sleep } = require('../time');
 

@@ -6,7 +6,7 @@
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const { withProgram } = require('../program');
-const proc = require('../proc');
+const proc = require('../../../__test__/support/proc');
 const { Rain, attempt, latency, outcomes, rain } = require('../load');
 const { measureLag, now, quantile, round, sleep } = require('../time');
 
@@ -126,7 +126,7 @@ async function untilServedBy(port, id) {
 
 async function allStuck(program, port, { count, random, result }) {
   const workers = program.serving;
-  const memory = proc.rss(program.pid);
+  const memory = proc.memory(program.pid).rss;
   for (const { pid } of workers) proc.stop(pid);
   const attempts = [];
   for (let i = 0; i < count; i++) {
@@ -134,7 +134,7 @@ async function allStuck(program, port, { count, random, result }) {
     if (i % 50 === 49) await sleep(10);
   }
   await sleep(300);
-  const grown = proc.rss(program.pid) - memory;
+  const grown = proc.memory(program.pid).rss - memory;
   // One of them never comes back: what waits in its queue is for the others.
   const [dead, ...others] = random.shuffle(workers);
   const held = proc.connectionsHeld(dead.pid, port).size;

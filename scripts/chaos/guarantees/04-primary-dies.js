@@ -4,7 +4,7 @@
 // its process can. A Unix path that it listened on can be bound again.
 
 const { withProgram } = require('../program');
-const proc = require('../proc');
+const proc = require('../../../__test__/support/proc');
 const { measureLag, now, round } = require('../time');
 
 /** How long after the primary a worker may live, in milliseconds: the guarantee. */

@@ -4,7 +4,7 @@
 // descriptor freed, and no connection lost that was made meanwhile.
 
 const { withProgram } = require('../program');
-const proc = require('../proc');
+const proc = require('../../../__test__/support/proc');
 const { attempt, outcomes } = require('../load');
 const { measureLag, now, round, sleep } = require('../time');
 
@@ -22,7 +22,7 @@ module.exports = {
 
   async run({ way, short, progress }) {
     const result = { tried: 0, lost: 0, unit: 'connections', notes: [], broken: [] };
-    const options = { way, descriptors: DESCRIPTORS };
+    const options = { way, limits: { descriptors: DESCRIPTORS } };
     const ms = short ? 1000 : 5000;
     await withProgram('server.js', { ...options, env: { WORKERS: 2 } }, async program => {
       await program.listening(2);
@@ -60,7 +60,7 @@ async function starve(program, peer, { ms, result, what, served = false }) {
   await sleep(100);
   const [start, used] = [now(), proc.cpu(peer.pid)];
   await sleep(ms);
-  const share = (proc.cpu(peer.pid) - used) / (now() - start);
+  const share = (proc.cpu(peer.pid) - used) / 1000 / (now() - start);
 
   const freed = now();
   // All but a few stay: the first one freed counts.

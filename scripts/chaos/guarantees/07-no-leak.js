@@ -8,7 +8,7 @@
 // Nobody has it collect its garbage: what it holds until it does so by itself is what users see.
 
 const { withProgram } = require('../program');
-const proc = require('../proc');
+const proc = require('../../../__test__/support/proc');
 const { Crowd } = require('../load');
 const { sleep } = require('../time');
 
@@ -130,9 +130,9 @@ async function look(program) {
   await program.events('turned', turned + 1, undefined, PATIENCE);
   const { pid } = program;
   return {
-    descriptors: proc.descriptors(pid).length,
+    descriptors: Object.keys(proc.descriptors(pid)).length,
     threads: proc.threads(pid),
     zombies: proc.zombies(pid),
-    memory: proc.rss(pid),
+    memory: proc.memory(pid).rss,
   };
 }

@@ -4,7 +4,7 @@
 // worker's channel with an 'error' event that says why, and everybody else goes on.
 
 const { withProgram } = require('../program');
-const proc = require('../proc');
+const proc = require('../../../__test__/support/proc');
 const { Rain, attempt } = require('../load');
 const { now, sleep } = require('../time');
 
@@ -75,7 +75,7 @@ module.exports = {
 async function against(program, attacks, { way, result }) {
   const port = await program.listening(2);
   const good = program.serving;
-  const open = proc.descriptors(program.pid).length;
+  const open = Object.keys(proc.descriptors(program.pid)).length;
   for (const _ of attacks) program.primary.tell({ command: 'fork' });
   await program.listening(2 + attacks.length);
   const hostile = program.serving.filter(worker => !good.includes(worker));
@@ -91,7 +91,7 @@ async function against(program, attacks, { way, result }) {
   // Whoever of them still lives, lives as others do: it is in nobody's way.
   const [start, used] = [now(), proc.cpu(program.pid)];
   await sleep(300);
-  const share = (proc.cpu(program.pid) - used) / (now() - start);
+  const share = (proc.cpu(program.pid) - used) / 1000 / (now() - start);
   const attempts = await rain.stop();
   for (const { pid } of hostile) proc.signal(pid, 'SIGKILL');
   await Promise.all(hostile.map(worker => worker.gone));
@@ -125,7 +125,7 @@ async function against(program, attacks, { way, result }) {
 async function leftOpen(program, before) {
   const end = now() + 2000;
   for (;;) {
-    const left = proc.descriptors(program.pid).length - before;
+    const left = Object.keys(proc.descriptors(program.pid)).length - before;
     if (left <= 0 || now() > end) return left;
     await sleep(10);
   }
@@ -158,7 +158,7 @@ async function neverReads(way, result) {
   await withProgram('server.js', { way, env: { WORKERS: 2 } }, async program => {
     const port = await program.listening(2);
     const [deaf, other] = program.serving;
-    const memory = proc.rss(program.pid);
+    const memory = proc.memory(program.pid).rss;
     proc.stop(deaf.pid);
     program.primary.tell({ command: 'send', id: deaf.id, count: 2000, size: 10_000 });
     await program.events('sent');
@@ -166,7 +166,7 @@ async function neverReads(way, result) {
     await program.events('chatted');
     const answers = await Promise.all(Array.from({ length: 20 }, () => attempt(port, 3000)));
     const lost = answers.filter(({ outcome }) => outcome !== 'served').length;
-    const grown = proc.rss(program.pid) - memory;
+    const grown = proc.memory(program.pid).rss - memory;
     result.tried++;
     if (lost > 0) result.lost++;
     proc.signal(deaf.pid, 'SIGKILL');

@@ -7,10 +7,9 @@
 // Node's own primary dies when it answers a worker that has just ended ('error': EPIPE), if it comes to that. The
 // run that gives the exit codes hears that error (HEAR), so that they do not depend on it; the one attacked does not.
 
-const { spawn } = require('node:child_process');
 const path = require('node:path');
 const { PROGRAMS } = require('../program');
-const proc = require('../proc');
+const { Child } = require('../../../__test__/support/child');
 
 const ENDS = ['exit', 'abort', 'throw', 'reject', 'sigterm', 'sigint', 'disconnect', 'kill'];
 const MOMENTS = ['start', 'online', 'handed', 'disconnecting'];
@@ -70,34 +69,32 @@ async function exits({ who, moment, end }, way, more) {
 
 /** Runs a program until all of its processes have ended: they hold its output. */
 async function run(file, way, env, limit) {
-  const args = ['-c', 'ulimit -c 0; exec "$@"', 'sh', process.execPath, path.join(PROGRAMS, file)];
-  const child = spawn('/bin/sh', args, {
-    detached: true,
-    env: { ...process.env, CLUSTER: way, ...env },
+  const child = new Child([path.join(PROGRAMS, file)], {
+    env: { CLUSTER: way, ...env },
+    limits: { core: 0 },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const kill = () => proc.signal(-child.pid, 'SIGKILL');
-  process.on('exit', kill);
   let output = '';
   let end = '';
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const stream of [child.process.stdout, child.process.stderr]) {
     stream.setEncoding('utf8').on('data', text => {
       output += text;
     });
   }
-  child.once('exit', (code, signal) => {
+  child.exit.then(([code, signal]) => {
     end = `${signal ?? code}`;
   });
-  return new Promise(resolve => {
-    const finish = found => {
-      clearTimeout(timer);
-      process.off('exit', kill);
-      resolve({ end: found, output });
-    };
-    const timer = setTimeout(() => {
-      kill();
-      finish(end === '' ? 'hangs' : `${end} and hangs: an orphan`);
-    }, limit);
-    child.once('close', () => finish(end));
+  let closed = false;
+  child.close.then(() => {
+    closed = true;
+    child.look();
   });
+  try {
+    await child.until('end', () => closed, limit);
+    return { end, output };
+  } catch {
+    return { end: end === '' ? 'hangs' : `${end} and hangs: an orphan`, output };
+  } finally {
+    await child.stop();
+  }
 }
