@@ -29,8 +29,9 @@ async function main() {
   });
   if (values.help) return console.log(usage);
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
+  if (!Number.isSafeInteger(seed)) throw new Error(`--seed ${values.seed} is no number\n\n${usage}`);
   const chosen = guarantees(values.only);
-  if (!Number.isSafeInteger(seed) || chosen.length === 0) throw new Error(usage);
+  if (chosen.length === 0) throw new Error(unknown(values.only));
 
   console.log(
     `seed ${seed}, Node ${process.version}, ${os.type()} ${os.release()}, ${os.availableParallelism()} processors`,
@@ -50,6 +51,11 @@ async function main() {
   }
   console.log(`\n${table(rows)}\n\nseed ${seed}`);
   if (rows.some(({ rust }) => isBroken(rust))) process.exitCode = 1;
+}
+
+function unknown(only) {
+  const known = guarantees().map(({ name }) => `  ${name}`);
+  return `no attack has '${only}' in its name; there are\n${known.join('\n')}`;
 }
 
 main().catch(error => {
