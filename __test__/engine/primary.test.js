@@ -9,6 +9,7 @@ const { run } = require('../support/program');
 const way = require('../support/way');
 
 const skip = way === 'node' && "Node's own cluster accepts nothing then";
+const noThreads = way === 'node' && "Node's own cluster has none";
 
 test('a primary that runs `while (true)` goes on serving, every worker in its turn', { skip }, async () => {
   await run('engine/programs/stuck-primary.js', {}, async program => {
@@ -29,5 +30,18 @@ test('a primary ended by SIGKILL leaves no worker behind', async () => {
     process.kill(program.pid, 'SIGKILL');
     // The workers hold the program's output: its end is the end of them all.
     assert.deepEqual(await program.end(), { code: null, signal: 'SIGKILL' });
+  });
+});
+
+test('threads of the package take no signals: handlers run where the program does', {
+  skip: noThreads,
+}, async () => {
+  await run('engine/programs/signals.js', { exits: [0] }, async program => {
+    await program.end();
+    assert.deepEqual(program.stdout.toSorted(), [
+      'primary: cluster-accept takes none',
+      'primary: cluster-flush takes none',
+      'worker: cluster-flush takes none',
+    ]);
   });
 });

@@ -9,7 +9,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::messages::channel::Channel;
-use crate::os::sync::{thread, Condvar, Mutex, MutexGuard};
+use crate::os::sync::{Condvar, Mutex, MutexGuard};
+use crate::os::thread;
 
 /// How long a queued message is the event loop's to write. (Under shuttle there is no time.)
 pub const SOON: Duration = if cfg!(shuttle) { Duration::ZERO } else { Duration::from_millis(1) };
@@ -53,10 +54,7 @@ impl Flusher {
     pub fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let run = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("cluster-flush".into())
-            .spawn(move || run.run())
-            .expect("a process can start one more thread");
+        thread::start("cluster-flush", move || run.run()).expect("a process can start one more thread");
         Flusher { shared }
     }
 

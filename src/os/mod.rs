@@ -3,3 +3,4 @@
 pub mod error;
 pub mod socket;
 pub(crate) mod sync;
+pub mod thread;

@@ -53,6 +53,8 @@ use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
 use crate::connections::listen::Opened;
 use crate::connections::policy::{Rotation, WorkerId};
 use crate::os::error::{Error, Result};
+use crate::os::sync::thread::JoinHandle;
+use crate::os::thread;
 
 /// How often the queues are looked at while something is in them.
 const TICK: Duration = Duration::from_millis(25);
@@ -117,7 +119,7 @@ pub struct WorkerStatus {
 #[derive(Debug)]
 pub struct Acceptor {
     shared: Arc<Shared>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
     events: Receiver<Event>,
 }
 
@@ -143,11 +145,8 @@ impl Acceptor {
         let state = State::new(sender)?;
         state.epoll.watch(wake.as_fd(), Token::Wake, EpollFlags::EPOLLIN)?;
         let shared = Arc::new(Shared { state: Mutex::new(state), wake, news });
-        let thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("cluster-accept".into())
-            .spawn(move || thread.run())
-            .map_err(|error| Error::os("clone", Errno::from_raw(error.raw_os_error().unwrap_or_default())))?;
+        let run = Arc::clone(&shared);
+        let thread = thread::start("cluster-accept", move || run.run())?;
         Ok(Acceptor { shared, thread: Some(thread), events })
     }
 
