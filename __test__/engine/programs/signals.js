@@ -19,8 +19,12 @@ function threads() {
   });
 }
 
-function tell(who) {
-  for (const line of threads()) console.log(`${who}: ${line}`);
+/** A new thread gives itself its name. */
+function tell(who, done) {
+  const lines = threads();
+  if (!lines.some(line => line.startsWith('cluster-flush'))) return setImmediate(tell, who, done);
+  for (const line of lines) console.log(`${who}: ${line}`);
+  done();
 }
 
 if (cluster.isPrimary) {
@@ -29,15 +33,12 @@ if (cluster.isPrimary) {
     for (let n = 0; n < 2; n++) worker.send(n);
   });
   worker.on('message', what => {
-    if (what !== 'told') return;
-    tell('primary');
-    cluster.disconnect();
+    if (what === 'told') tell('primary', () => cluster.disconnect());
   });
 } else {
   net.createServer().listen(0, '127.0.0.1');
   process.once('message', () => {
     for (let n = 0; n < 2; n++) process.send(n);
-    tell('worker');
-    process.send('told');
+    tell('worker', () => process.send('told'));
   });
 }
