@@ -5,6 +5,7 @@
 
 const os = require('node:os');
 const { parseArgs } = require('node:util');
+const user = require('./chaos/user');
 const { attack, details, guarantees, isBroken, table } = require('./chaos/run');
 
 const usage = `node scripts/chaos.js [options]
@@ -13,6 +14,7 @@ const usage = `node scripts/chaos.js [options]
   --only TEXT  only guarantees whose file has TEXT in its name (scripts/chaos/guarantees)
   --short      a few seconds each
   --control    Node's own cluster as well, for the last column
+  --root       programs run as root where this does; without it as an ordinary user, whom limits hold
   --help       this text
 
 The exit code is 1 when a guarantee is broken.`;
@@ -24,6 +26,7 @@ async function main() {
       only: { type: 'string' },
       short: { type: 'boolean', default: false },
       control: { type: 'boolean', default: false },
+      root: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -33,8 +36,10 @@ async function main() {
   const chosen = guarantees(values.only);
   if (chosen.length === 0) throw new Error(unknown(values.only));
 
+  if (values.root) user.beRoot();
+
   console.log(
-    `seed ${seed}, Node ${process.version}, ${os.type()} ${os.release()}, ${os.availableParallelism()} processors`,
+    `seed ${seed}, Node ${process.version}, ${os.type()} ${os.release()}, ${os.availableParallelism()} processors, ${user.text}`,
   );
   const rows = [];
   for (const guarantee of chosen) {

@@ -5,12 +5,13 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { attack, details, guarantees, isBroken } = require('../../scripts/chaos/run');
+const user = require('../../scripts/chaos/user');
 const way = require('../support/way');
 
 const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const skip = way === 'node' && "Node's own cluster promises none of it: node scripts/chaos.js --control";
 
-describe(`guarantees, CHAOS_SEED=${seed}`, { skip }, () => {
+describe(`guarantees, CHAOS_SEED=${seed}, ${user.text}`, { skip }, () => {
   for (const guarantee of guarantees()) {
     test(`${guarantee.name}: ${guarantee.title}`, async t => {
       const result = await attack(guarantee, { way, seed, short: true });

@@ -15,8 +15,16 @@ const { now, sleep } = require('./time');
  * @property {number} [worker] who served it
  */
 
+/** @typedef {number | string | {host: string, port: number}} Target a port of the loopback interface, a path, an address */
+
+/** @param {Target} target */
+function connect(target) {
+  if (typeof target === 'number') return net.connect({ host: '127.0.0.1', port: target });
+  return net.connect(target);
+}
+
 /**
- * @param {number | string} target a port of the loopback interface, or a path
+ * @param {Target} target
  * @param {number} patience how long to wait for an answer, in milliseconds
  * @returns {Promise<Attempt>}
  */
@@ -24,7 +32,7 @@ function attempt(target, patience) {
   return new Promise(resolve => {
     const start = now();
     let port;
-    const socket = net.connect(typeof target === 'string' ? target : { host: '127.0.0.1', port: target });
+    const socket = connect(target);
     const finish = (outcome, worker) => {
       clearTimeout(timer);
       socket.removeAllListeners();

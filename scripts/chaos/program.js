@@ -10,6 +10,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { Child } = require('../../__test__/support/child');
 const { now } = require('./time');
+const user = require('./user');
 
 const PROGRAMS = path.join(__dirname, 'programs');
 const STDERR_KEPT = 20_000;
@@ -39,6 +40,12 @@ class Peer {
   }
 }
 
+/** Where a program listens if nothing else is said. */
+const ANYWHERE = { port: 0, host: '127.0.0.1' };
+
+const within = (folder, address) =>
+  address.path === undefined ? address : { ...address, path: path.resolve(folder, address.path) };
+
 /** Programs that have not been stopped. */
 const live = new Set();
 
@@ -61,12 +68,14 @@ class Program extends Child {
 
   #folder;
   #server;
+  #listeners;
 
   /**
    * @param {string} name of a file in programs/
    * @param {object} options
    * @param {'rust' | 'node'} options.way
-   * @param {Record<string, string | number>} [options.env]
+   * @param {Record<string, unknown>} [options.env] for programs/server.js: LISTEN, where paths are relative to the
+   *   program's folder, and MOST as they are
    * @param {object} [options.limits] of each process: see Child
    * @param {string[]} [options.nodeArgs]
    */
@@ -74,16 +83,30 @@ class Program extends Child {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-chaos-'));
     const server = net.createServer();
     await once(server.listen(path.join(folder, 'tether')), 'listening');
+    for (const file of [folder, path.join(folder, 'tether')]) user.give(file);
     return new Program(name, { ...options, folder, server });
   }
 
-  constructor(name, { way, env, limits, nodeArgs = [], folder, server }) {
+  constructor(
+    name,
+    { way, env: { LISTEN = ANYWHERE, MOST = 0, ...env } = {}, limits, nodeArgs = [], folder, server },
+  ) {
+    const addresses = [LISTEN].flat().map(address => within(folder, address));
     super([...nodeArgs, path.join(PROGRAMS, name)], {
-      env: { CLUSTER: way, TETHER: path.join(folder, 'tether'), LOG: path.join(folder, 'log'), ...env },
+      ...user.ids(),
+      env: {
+        CLUSTER: way,
+        TETHER: path.join(folder, 'tether'),
+        LOG: path.join(folder, 'log'),
+        LISTEN: JSON.stringify(addresses),
+        MOST: JSON.stringify([MOST].flat()),
+        ...env,
+      },
       limits: { core: 0, ...limits },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#folder = folder;
+    this.#listeners = addresses.length;
     this.#server = server.on('connection', socket => this.#greet(socket));
     this.process.stderr.setEncoding('utf8').on('data', text => {
       this.stderr = (this.stderr + text).slice(-STDERR_KEPT);
@@ -152,14 +175,24 @@ class Program extends Child {
     return this.all('listening')[0].port;
   }
 
-  /** The workers that listen and have not ended, as far as is known. */
+  /** Where the workers listen, in the order in which they came to. */
+  get targets() {
+    const { id: first } = this.all('listening')[0];
+    return this.all('listening', ({ id }) => id === first).map(({ address, port }) =>
+      port === -1 ? address : { host: address, port },
+    );
+  }
+
+  /** The workers that listen wherever they are to, and have not ended, as far as is known. */
   get serving() {
     const gone = new Set(
       [...this.all('exit'), ...this.all('disconnect'), ...this.all('leaving')].map(({ id }) => id),
     );
-    return this.all('listening')
-      .filter(({ id }) => !gone.has(id))
-      .map(({ id }) => this.workers.get(id))
+    const left = new Map();
+    for (const { id } of this.all('listening')) left.set(id, (left.get(id) ?? this.#listeners) - 1);
+    return [...left]
+      .filter(([id, missing]) => missing <= 0 && !gone.has(id))
+      .map(([id]) => this.workers.get(id))
       .filter(Boolean);
   }
 

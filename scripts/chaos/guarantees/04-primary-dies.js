@@ -71,7 +71,7 @@ function gone(peer, ms) {
 async function samePath(way) {
   return withProgram('server.js', { way, env: { WORKERS: 1 } }, async keeper => {
     // The folder of this one outlives those that listen in it.
-    const env = { WORKERS: 1, LISTEN: JSON.stringify({ path: keeper.file('socket') }) };
+    const env = { WORKERS: 1, LISTEN: { path: keeper.file('socket') } };
     await withProgram('server.js', { way, env }, async program => {
       await program.events('listening');
       proc.signal(program.pid, 'SIGKILL');

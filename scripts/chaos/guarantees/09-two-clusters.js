@@ -16,7 +16,7 @@ module.exports = {
       await withProgram('server.js', { way, env }, async first => {
         const port = await first.listening(2);
         const workers = short ? 2 : 16;
-        const second = { ...env, WORKERS: workers, LISTEN: JSON.stringify({ port, host: '127.0.0.1' }) };
+        const second = { ...env, WORKERS: workers, LISTEN: { port, host: '127.0.0.1' } };
         const told = await withProgram('server.js', { way, env: second }, program =>
           program.events('refused', workers),
         );

@@ -9,6 +9,7 @@
 
 const path = require('node:path');
 const { PROGRAMS } = require('../program');
+const user = require('../user');
 const { Child } = require('../../../__test__/support/child');
 
 const ENDS = ['exit', 'abort', 'throw', 'reject', 'sigterm', 'sigint', 'disconnect', 'kill'];
@@ -71,6 +72,7 @@ async function exits({ who, moment, end }, way, more) {
 async function run(file, way, env, limit) {
   const child = new Child([path.join(PROGRAMS, file)], {
     env: { CLUSTER: way, ...env },
+    ...user.ids(),
     limits: { core: 0 },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,22 +1,16 @@
 'use strict';
 
 // The cluster that most attacks are on: WORKERS workers that answer each connection with their number, after
-// WORK milliseconds of the processor's time and DELAY milliseconds of waiting, and the commands that the
-// attacks need.
+// WORK milliseconds of the processor's time and DELAY milliseconds of waiting, and then say what is said to them; and
+// the commands that the attacks need. LISTEN are the addresses to listen on, MOST the maxConnections of the workers'
+// servers, by turns (0: no limit).
 
 const fs = require('node:fs');
 const net = require('node:net');
+const { Worker } = require('node:worker_threads');
 const { cluster, say, note, obey, spin } = require('./tether');
 
-const {
-  WORKERS = '4',
-  REFORK,
-  DEAF,
-  BUSY,
-  WORK = '0',
-  DELAY = '0',
-  LISTEN = '{"port":0,"host":"127.0.0.1"}',
-} = process.env;
+const { WORKERS = '4', REFORK, DEAF, BUSY, WORK = '0', DELAY = '0', MOST, LISTEN } = process.env;
 
 if (cluster.isPrimary) primary();
 else worker();
@@ -39,6 +33,14 @@ function feed({ count = hoard.length }) {
   for (const fd of hoard.splice(0, count)) fs.closeSync(fd);
 }
 
+/** Opens and closes a file all the time in another thread, as the thread pool of a file server does. */
+function openFiles() {
+  const loop = 'for (;;) { os.uptime(); for (let left = Math.random() * 8000; left > 0; left--); }';
+  const thread = new Worker(`const os = require('node:os'); ${loop}`, { eval: true });
+  thread.once('online', () => say('busy'));
+  thread.unref();
+}
+
 /** Stays in JavaScript; `idle`: without using the processor. */
 function block({ ms, idle }) {
   say('blocked', { pid: process.pid });
@@ -59,8 +61,8 @@ function primary() {
   for (const event of ['listening', 'disconnect', 'exit']) {
     cluster.on(event, (worker, ...details) => {
       const [code, signal] = event === 'exit' ? details : [];
-      const port = event === 'listening' ? details[0].port : undefined;
-      say(event, { id: worker.id, pid: worker.process.pid, port, code, signal });
+      const { address, port } = event === 'listening' ? details[0] : {};
+      say(event, { id: worker.id, pid: worker.process.pid, address, port, code, signal });
     });
   }
   cluster.on('fork', worker => {
@@ -82,6 +84,7 @@ function primary() {
   obey({
     starve,
     feed,
+    openFiles,
     block,
     fork: () => cluster.fork(),
     disconnect({ id, messages = 0 }) {
@@ -110,17 +113,23 @@ function primary() {
 
 function worker() {
   const { id } = cluster.worker;
-  const listen = JSON.parse(LISTEN);
+  const most = JSON.parse(MOST);
   const [work, delay] = [Number(WORK), Number(DELAY)];
-  const server = net.createServer(socket => {
+  const serve = socket => {
     note(`${id} ${socket.remotePort} ${process.hrtime.bigint()}`);
     if (work) spin(work);
     socket.on('error', () => {});
     if (delay) setTimeout(() => socket.write(`${id}\n`), delay);
     else socket.write(`${id}\n`);
-  });
-  server.on('error', ({ code }) => say('refused', { id, code }));
-  server.listen(listen);
+    socket.on('data', data => socket.write(data));
+  };
+  for (const address of JSON.parse(LISTEN)) {
+    const server = net.createServer(serve);
+    const limit = most[id % most.length];
+    if (limit) server.maxConnections = limit;
+    server.on('error', ({ code }) => say('refused', { id, code }));
+    server.listen(address);
+  }
   // A program that has something else to do does not end by itself.
   if (BUSY) setInterval(() => {}, 1000);
   let received = 0;
@@ -131,6 +140,7 @@ function worker() {
   obey({
     starve,
     feed,
+    openFiles,
     block,
     attack: ({ name, bytes }) => require('./hostile')[name](bytes && Buffer.from(bytes, 'base64')),
     leave({ messages = 0 }) {
