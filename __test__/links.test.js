@@ -23,11 +23,29 @@ function anchors(file) {
   );
 }
 
+/** The links of a document into this repository. */
+function links(file) {
+  const text = fs.readFileSync(path.join(ROOT, file), 'utf8').replace(/^```.*?^```/gms, '');
+  const all = [...text.matchAll(/(?:\]\(|(?:src|srcset)=")([^)\s"]+)/g)].map(([, link]) => link);
+  return all.filter(link => !/^[a-z]+:/.test(link));
+}
+
+test("the README's links lead somewhere in an installed package, too", () => {
+  const packed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const there = JSON.parse(packed)[0].files.map(({ path: name }) => name);
+  const missing = links('README.md')
+    .map(link => link.replace(/#.*/, ''))
+    .filter(name => name && !there.some(file => file === name || file.startsWith(`${name}/`)));
+  assert.deepEqual(missing, []);
+});
+
 for (const file of files) {
   test(`${file}: its links lead somewhere`, () => {
-    const text = fs.readFileSync(path.join(ROOT, file), 'utf8').replace(/^```.*?^```/gms, '');
-    const links = [...text.matchAll(/(?:\]\(|(?:src|srcset)=")([^)\s"]+)/g)].map(([, link]) => link);
-    for (const link of links.filter(target => !/^[a-z]+:/.test(target))) {
+    for (const link of links(file)) {
       const [name, anchor] = link.split('#');
       const target = name ? path.join(ROOT, path.dirname(file), name) : path.join(ROOT, file);
       assert.ok(fs.existsSync(target), link);

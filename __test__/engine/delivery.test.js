@@ -3,6 +3,7 @@
 // What send() was given is delivered, in order, although the event loop of the sender does not turn again.
 
 const { test } = require('node:test');
+const differences = require('../support/differences');
 const { run } = require('../support/program');
 
 const ENDS = {
@@ -16,7 +17,11 @@ for (const serialization of ['json', 'advanced']) {
   for (const [end, expected] of Object.entries(ENDS)) {
     // 1 is written at once, 2 and 1,000 are joined.
     for (const count of [1, 2, 1000]) {
-      test(`${count} messages, ${serialization}, then ${end}`, async () => {
+      const skip =
+        count > 2 &&
+        !differences.deliversLargeQueues &&
+        "Node's own loses what the kernel does not take at once";
+      test(`${count} messages, ${serialization}, then ${end}`, { skip }, async () => {
         const env = { COUNT: count, END: end, SERIALIZATION: serialization };
         await run('engine/programs/delivery.js', { env, ...expected }, async program => {
           await program.lines(/^all received$/);
@@ -38,7 +43,11 @@ for (const serialization of ['json', 'advanced']) {
 }
 
 for (const serialization of ['json', 'advanced']) {
-  test(`a delivered message is not kept, ${serialization}`, async () => {
+  const skip =
+    serialization === 'advanced' &&
+    !differences.keepsNoMessage &&
+    "Node's own keeps the last one for a while";
+  test(`a delivered message is not kept, ${serialization}`, { skip }, async () => {
     const options = { env: { SERIALIZATION: serialization }, nodeArgs: ['--expose-gc'], exits: [0] };
     await run('engine/programs/delivered.js', options, async program => {
       await program.lines(/^let go$/);

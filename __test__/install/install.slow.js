@@ -41,13 +41,18 @@ const MANAGERS = {
   'npm 12': { spec: 'npm@12.2.0', add: ['npm', 'install'], blocked: { code: 0 } },
 };
 
-/** What the package consists of, besides all that git knows of lib/ and src/. */
+/** What the package consists of, besides all that git knows of these folders. */
+const FOLDERS = ['lib', 'src', 'docs', 'examples', 'bench/plots'];
 const FILES = [
   '.cargo/config.toml',
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
   'Cargo.lock',
   'Cargo.toml',
   'LICENSE',
   'README.md',
+  'SECURITY.md',
   'build.rs',
   'index.d.mts',
   'index.d.ts',
@@ -202,7 +207,7 @@ async function assertMends(mending, folder, nodeArgs) {
 }
 
 test('the tarball has what it should have, and nothing else', async () => {
-  const { output } = await command('git', ['ls-files', 'lib', 'src'], { cwd: ROOT, rust: true });
+  const { output } = await command('git', ['ls-files', ...FOLDERS], { cwd: ROOT, rust: true });
   const expected = [...FILES, ...output.trim().split('\n')];
   assert.deepEqual(packed.files.map(file => file.path).sort(), expected.sort());
   assert.equal(packed.version, MANIFEST.version);

@@ -8,6 +8,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 const ts = require('typescript');
 const { declarations, isListening, page, OUTPUT } = require('../../scripts/api-docs');
+const differences = require('../../scripts/differences');
 
 /** The types of which each member must carry these tags. */
 const TAGS = {
@@ -55,6 +56,10 @@ test('every member tells since when, and every setting its default', () => {
 
 test('docs/api.md is what `npm run docs` writes', () => {
   assert.equal(fs.readFileSync(OUTPUT, 'utf8'), page());
+});
+
+test('docs/differences.md is what `npm run docs` writes', () => {
+  assert.equal(fs.readFileSync(differences.OUTPUT, 'utf8'), differences.page());
 });
 
 test('the ES module exports the values, and the types, that index.d.mts declares', async () => {
