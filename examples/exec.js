@@ -1,7 +1,9 @@
 'use strict';
 
 // Any program on all CPUs, unchanged, as pm2 does it: the workers run that program, which may know nothing of
-// clusters. One that crashes is replaced, ever later if it does so at once.
+// clusters. One that crashes is replaced, ever later if it does so at once. SIGTERM to the primary alone ends the
+// workers without losing what they have begun; a supervisor that tells all processes (systemd without KillMode=mixed)
+// ends them at once, unless the program handles the signal.
 //
 //   node examples/exec.js FILE [ARGUMENTS]   for example:  node examples/exec.js examples/express.js
 //   curl http://127.0.0.1:8000/              a few times: the workers take turns

@@ -70,7 +70,8 @@ if (cluster.isPrimary) {
     }
   });
   server.listen(process.env.PORT ?? 8000, '127.0.0.1');
-  process.on('SIGINT', () => {}); // A terminal tells all processes; when to stop, the primary says.
+  // A terminal and systemd tell all processes: when to stop, the primary says.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
   process.on('message', message => {
     if (message === 'stop') cluster.worker.disconnect();
     const write = message === 'stop' ? 'end' : 'write';

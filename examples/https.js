@@ -7,7 +7,7 @@
 //     -keyout key.pem -out cert.pem
 //   KEY=key.pem CERT=cert.pem node examples/https.js
 //   curl --insecure https://127.0.0.1:8000/  a few times: the workers take turns
-//   openssl s_client -connect 127.0.0.1:8000 -reconnect < /dev/null | grep -e New -e Reused
+//   openssl s_client -tls1_2 -connect 127.0.0.1:8000 -reconnect < /dev/null | grep -e New -e Reused
 
 const fs = require('node:fs');
 const https = require('node:https');

@@ -69,6 +69,6 @@ if (cluster.isPrimary) {
   const closeIdle = server.closeIdleConnections.bind(server);
   server.closeIdleConnections = () => setTimeout(closeIdle, DEADLINE / 10);
   server.listen(process.env.PORT ?? 8000, '127.0.0.1');
-  // A terminal tells all processes: when to stop, the primary says.
-  for (const signal of ['SIGHUP', 'SIGINT']) process.on(signal, () => {});
+  // A terminal and systemd tell all processes: when to stop, the primary says.
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) process.on(signal, () => {});
 }

@@ -18,5 +18,6 @@ if (cluster.isPrimary) {
   });
   // writableAll: every user may connect, whoever started the cluster.
   server.listen({ path: process.env.SOCKET ?? '/tmp/app.sock', writableAll: true });
-  process.on('SIGINT', () => {}); // A terminal tells all processes; when to stop, the primary says.
+  // A terminal and systemd tell all processes: when to stop, the primary says.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
 }

@@ -51,6 +51,15 @@ test('rolling-restart.js: SIGTERM ends it, and a worker that does not end is kil
   });
 });
 
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  test(`rolling-restart.js: ${signal} to all its processes ends none before the primary says so`, () =>
+    example('rolling-restart.js', { exits: new Array(COUNT).fill(0) }, async program => {
+      await program.lines(/^ready: pid \d+$/);
+      process.kill(-program.pid, signal);
+      assert.deepEqual(await program.end(), { code: 0, signal: null });
+    }));
+}
+
 test('rolling-restart.js: a worker that crashes is replaced', () =>
   example('rolling-restart.js', { exits: ['SIGKILL'] }, async (program, port, [{ pid }]) => {
     await program.lines(/^ready: pid \d+$/);

@@ -26,7 +26,8 @@ test('unix-socket.js: every worker answers, and the file goes with the last', as
     );
     assert.equal(fs.statSync(socketPath).mode & 0o222, 0o222);
 
-    process.kill(program.pid, 'SIGTERM');
+    // To all its processes, as systemd does.
+    process.kill(-program.pid, 'SIGTERM');
     assert.deepEqual(await program.end(), { code: 0, signal: null });
     assert.ok(!fs.existsSync(socketPath));
   });
