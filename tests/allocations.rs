@@ -6,8 +6,9 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::socket::SockType;
-use rust_cluster::messages::channel::{Channel, Incoming, Read};
+use rust_cluster::messages::channel::Channel;
 use rust_cluster::messages::frame::{Kind, LIMIT};
+use rust_cluster::messages::incoming::{Incoming, Read};
 use rust_cluster::os::socket;
 
 #[global_allocator]

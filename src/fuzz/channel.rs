@@ -8,8 +8,8 @@ use nix::sys::socket::SockType;
 
 use super::memory::grown;
 use super::peer::{mark, send, Watched};
-use crate::messages::channel::{Incoming, Read};
 use crate::messages::frame::HEADER;
+use crate::messages::incoming::{Incoming, Read};
 use crate::os::error::Result;
 use crate::os::socket;
 

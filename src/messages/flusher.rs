@@ -126,8 +126,8 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::messages::channel::{Incoming, Read};
     use crate::messages::frame::{Kind, LIMIT};
+    use crate::messages::incoming::{Incoming, Read};
     use crate::os::socket;
     use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
     use nix::sys::socket::SockType;

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use nix::sys::socket::{setsockopt, sockopt, SockType};
 use shuttle::{check_pct, check_random};
 
-use crate::messages::channel::{Channel, Incoming, Read};
+use crate::messages::channel::Channel;
 use crate::messages::flusher::Flusher;
 use crate::messages::frame::{Kind, LIMIT};
+use crate::messages::incoming::{Incoming, Read};
 use crate::os::socket;
 use crate::os::sync::thread;
 

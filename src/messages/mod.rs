@@ -4,7 +4,11 @@
 pub mod channel;
 pub mod flusher;
 pub mod frame;
+pub mod incoming;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+mod outgoing;
 pub mod parts;
 pub mod spare;
+#[cfg(test)]
+mod testing;

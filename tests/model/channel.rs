@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::sys::socket::{setsockopt, sockopt, SockType};
 use proptest::prelude::*;
-use rust_cluster::messages::channel::{Channel, Incoming, Pushed, Read};
+use rust_cluster::messages::channel::{Channel, Pushed};
 use rust_cluster::messages::frame::{Kind, HEADER, LIMIT};
+use rust_cluster::messages::incoming::{Incoming, Read};
 use rust_cluster::os::socket;
 
 use super::config;

@@ -1,0 +1,180 @@
+//! What arrives on a channel: gathered as it comes, taken out in *runs*, as many frames at once as there are.
+
+use std::collections::VecDeque;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use crate::messages::frame::{Header, Kind, HEADER};
+use crate::messages::spare::Spare;
+use crate::os::error::{Error, Result};
+use crate::os::socket;
+
+/// Bytes that one read asks for at least.
+const READ: usize = 64 * 1024;
+
+static SPARE: Spare = Spare::new();
+
+/// Frames that have arrived, or are arriving.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Room to read into; `start..end` of it holds what has arrived and was not taken. None while nothing has.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Descriptors that arrived and whose frames were not taken yet.
+    descriptors: VecDeque<OwnedFd>,
+    limit: usize,
+}
+
+/// What a read found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// Bytes arrived; there may be more.
+    Some,
+    /// Bytes arrived, and they were all.
+    Last,
+    /// Nothing is there now.
+    Nothing,
+    /// The peer has closed its end.
+    End,
+    /// The process has no descriptor left to receive one: nothing was read, ask again later.
+    Starved,
+}
+
+/// Frames of one kind that arrived one after the other. A frame with a descriptor is a run of its own, and so is
+/// one of [`Kind::Parts`].
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// What the payloads are.
+    pub kind: Kind,
+    /// The payloads, in the order of their sending.
+    pub payloads: Vec<&'a [u8]>,
+    /// The descriptor that came with the frame.
+    pub descriptor: Option<OwnedFd>,
+}
+
+impl Incoming {
+    /// An empty one that refuses frames of more than `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Incoming { buffer: Vec::new(), start: 0, end: 0, descriptors: VecDeque::new(), limit }
+    }
+
+    /// Reads once.
+    ///
+    /// # Errors
+    /// [`Error::Os`], and [`Error::StrayDescriptor`] when more descriptors pile up than frames can announce.
+    pub fn read(&mut self, socket: BorrowedFd<'_>) -> Result<Read> {
+        if !socket::has_room(socket) {
+            return Ok(Read::Starved);
+        }
+        self.make_room();
+        let mut descriptors = Vec::new();
+        let room = &mut self.buffer[self.end..];
+        let wanted = room.len();
+        let Some(received) = socket::receive(socket, room, &mut descriptors)? else {
+            self.give_buffer();
+            return Ok(Read::Nothing);
+        };
+        if received.bytes == 0 {
+            self.give_buffer();
+            return Ok(Read::End);
+        }
+        // A read ends at a descriptor, too.
+        let last = received.bytes < wanted && descriptors.is_empty();
+        self.end += received.bytes;
+        self.descriptors.extend(descriptors);
+        // A frame takes at least a header, and carries one descriptor at most.
+        let announced = (self.end - self.start) / HEADER + 1;
+        if self.descriptors.len() > announced {
+            return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced });
+        }
+        Ok(if last { Read::Last } else { Read::Some })
+    }
+
+    /// Takes out the next run; `None` when no complete frame is left.
+    ///
+    /// # Errors
+    /// [`Error::FrameTooLarge`], [`Error::UnknownFrame`], [`Error::StrayDescriptor`]: the stream is of no
+    /// more use.
+    pub fn next_run(&mut self) -> Result<Option<Run<'_>>> {
+        let mut run: Option<(Kind, Vec<std::ops::Range<usize>>)> = None;
+        let mut descriptor = None;
+        loop {
+            let header = match Header::decode(&self.buffer[self.start..self.end], self.limit) {
+                Ok(Some(header)) => header,
+                // What came before it is good; the next call says what is wrong.
+                Err(_) if run.is_some() => break,
+                Ok(None) => break,
+                Err(error) => return Err(error),
+            };
+            let payload = self.start + HEADER;
+            if self.end - payload < header.length {
+                break;
+            }
+            let first = run.is_none();
+            let (kind, frames) = run.get_or_insert((header.kind, Vec::new()));
+            if !first && (header.descriptor || header.kind != *kind) {
+                break;
+            }
+            frames.push(payload..payload + header.length);
+            self.start = payload + header.length;
+            if header.descriptor {
+                descriptor =
+                    Some(self.descriptors.pop_front().ok_or(Error::StrayDescriptor { received: 0, announced: 1 })?);
+                break;
+            }
+            if header.kind == Kind::Parts {
+                break;
+            }
+        }
+        if run.is_none() {
+            // What is left is one frame at most, and it brings one descriptor at most: nobody fills our table.
+            let arriving = Header::decode(&self.buffer[self.start..self.end], self.limit)?;
+            let announced = usize::from(arriving.map_or(self.start < self.end, |header| header.descriptor));
+            if self.descriptors.len() > announced {
+                return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced });
+            }
+            self.give_buffer();
+        }
+        Ok(run.map(|(kind, frames)| Run {
+            kind,
+            payloads: frames.into_iter().map(|frame| &self.buffer[frame]).collect(),
+            descriptor,
+        }))
+    }
+
+    /// Drops what has arrived and was not taken: nothing more is wanted.
+    pub fn clear(&mut self) {
+        self.start = self.end;
+        self.descriptors.clear();
+        self.give_buffer();
+    }
+
+    /// Leaves the buffer to others, unless something is in it.
+    fn give_buffer(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            SPARE.give(std::mem::take(&mut self.buffer));
+        }
+    }
+
+    /// Makes room for at least one read behind `end`. Memory follows what has arrived, not what a header
+    /// claims: it is at most twice that.
+    fn make_room(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = SPARE.take();
+        }
+        if self.start > 0 && self.buffer.len() - self.end < READ {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.buffer.len() - self.end < READ {
+            let length = 2 * self.end.max(READ);
+            // Left to itself, a vector doubles what was doubled already.
+            self.buffer.reserve_exact(length - self.buffer.len());
+            self.buffer.resize(length, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

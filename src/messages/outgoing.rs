@@ -1,0 +1,125 @@
+//! What waits to be written to a channel.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::messages::channel::{Pushed, FLUSH_AT};
+use crate::messages::frame::{Header, Kind, HEADER, LIMIT};
+use crate::messages::spare::{Spare, LARGEST};
+use crate::os::error::{Error, Result};
+use crate::os::socket;
+
+static SPARE: Spare = Spare::new();
+
+/// Frames that wait to be written: their bytes in a row, and each descriptor with the place of its frame.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    pub(super) bytes: Vec<u8>,
+    /// How much of `bytes` is in the kernel already.
+    start: usize,
+    /// Bytes in the kernel since the beginning: the stream's position of `bytes[start]`.
+    pub(super) written: u64,
+    /// Descriptors and the stream's position of the frame that each travels with.
+    descriptors: VecDeque<(u64, OwnedFd)>,
+    /// Whether the kernel's buffer was full at the last write.
+    pub(super) blocked: bool,
+    /// Whether the flusher has this channel on its list.
+    pub(super) told: bool,
+}
+
+impl Outgoing {
+    pub(super) fn queued(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    pub(super) fn pushed(&mut self) -> Pushed {
+        let queued = self.queued();
+        let untold = queued > 0 && !std::mem::replace(&mut self.told, true);
+        Pushed { queued, blocked: self.blocked, untold }
+    }
+
+    pub(super) fn push(
+        &mut self,
+        kind: Kind,
+        descriptor: Option<OwnedFd>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<()> {
+        if self.bytes.is_empty() {
+            self.bytes = SPARE.take();
+        }
+        let header = self.bytes.len();
+        let position = self.written + self.queued() as u64;
+        self.bytes.extend_from_slice(&[0; HEADER]);
+        write(&mut self.bytes);
+        let length = self.bytes.len() - header - HEADER;
+        if length > LIMIT {
+            self.bytes.truncate(header);
+            self.bytes.shrink_to(FLUSH_AT);
+            return Err(Error::MessageTooLarge { length, limit: LIMIT });
+        }
+        let encoded = Header { length, kind, descriptor: descriptor.is_some() }.encode();
+        self.bytes[header..header + HEADER].copy_from_slice(&encoded);
+        if let Some(descriptor) = descriptor {
+            self.descriptors.push_back((position, descriptor));
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<()> {
+        self.blocked = false;
+        while self.start < self.bytes.len() {
+            let (descriptor, until) = self.next_write();
+            match socket::send(socket, &self.bytes[self.start..until], descriptor) {
+                Ok(Some(sent)) => self.advance(sent),
+                Ok(None) => {
+                    self.blocked = true;
+                    self.forget_written();
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.clear();
+                    return Err(error);
+                }
+            }
+        }
+        self.clear();
+        Ok(())
+    }
+
+    /// The descriptor that goes with the next byte, and the end of the bytes that may go with it: a later
+    /// descriptor starts a write of its own.
+    fn next_write(&self) -> (Option<BorrowedFd<'_>>, usize) {
+        let mut waiting = self.descriptors.iter().peekable();
+        let descriptor = waiting.next_if(|(position, _)| *position == self.written).map(|(_, fd)| fd.as_fd());
+        let until = match waiting.peek() {
+            Some((position, _)) => self.start + (position - self.written) as usize,
+            None => self.bytes.len(),
+        };
+        (descriptor, until)
+    }
+
+    fn advance(&mut self, sent: usize) {
+        if sent > 0 && self.descriptors.front().is_some_and(|(position, _)| *position == self.written) {
+            self.descriptors.pop_front();
+        }
+        self.start += sent;
+        self.written += sent as u64;
+    }
+
+    /// Memory follows what waits, also in a queue that is never empty. What is moved is less than what was
+    /// written since the last time, so a byte costs one move at most.
+    fn forget_written(&mut self) {
+        if self.start > self.queued() {
+            self.bytes.drain(..self.start);
+            self.bytes.shrink_to(LARGEST.max(2 * self.bytes.len()));
+            self.start = 0;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        SPARE.give(std::mem::take(&mut self.bytes));
+        self.start = 0;
+        self.descriptors.clear();
+    }
+}
