@@ -97,7 +97,7 @@ class ProcessHandle {
       {
         file,
         args: [name, '--require', PRELOAD, ...rest].map(String),
-        envPairs: [...envPairs.map(preloadFirst), `${VARIABLE}=${word}`],
+        envPairs: [...envPairs.filter(notOurs).map(preloadFirst), `${VARIABLE}=${word}`],
         cwd: cwd == null ? undefined : `${cwd}`,
         uid: uid ?? undefined,
         gid: gid ?? undefined,
@@ -141,6 +141,9 @@ class ProcessHandle {
     this.#native.close();
   }
 }
+
+/** Of two variables with one name the first would count. */
+const notOurs = pair => !pair.startsWith(`${VARIABLE}=`);
 
 /** What NODE_OPTIONS preloads comes before what the command line does, and must see a worker already. */
 function preloadFirst(pair) {
