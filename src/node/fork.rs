@@ -1,11 +1,13 @@
 //! Starting a worker: its process, its channel and its handoff queue.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::socket::SockType;
 
@@ -15,7 +17,8 @@ use super::uv::{Poll, READABLE};
 use crate::connections::handoff::Queue;
 use crate::os::error::Error;
 use crate::os::socket;
-use crate::processes::fork::{Child, Exit, Program, Stdio};
+use crate::processes::child::{Child, Exit};
+use crate::processes::fork::{Program, Stdio};
 
 /// What to start, in the words of `child_process.spawn`.
 #[napi(object)]
@@ -45,7 +48,8 @@ pub struct Forked {
     pub error: i32,
     /// The process id, 0 if there is none.
     pub pid: i32,
-    /// Our end of the channel, to be given to `new Channel`. Without a process it is at its end, or -1.
+    /// Our end of the channel, to be given to `new Channel`. Without a process it is at its end, or -1 where Node
+    /// does not go on.
     pub channel: i32,
     /// Our ends of the pipes, -1 where there is none.
     pub pipes: Vec<i32>,
@@ -120,18 +124,19 @@ fn start(
         parent_death_signal: options.parent_death_signal,
         stdio,
     };
-    // The worker's first connection may come before this returns.
-    if let Some(acceptor) = acceptor {
-        acceptor.core().add_worker(worker, queue)?;
-    }
-    let (error, pid) = match Child::start(program) {
-        Ok(child) => {
-            let pid = child.pid();
-            process.watch(env, child, onexit);
-            (0, pid)
-        }
+    let started = acceptor
+        // The worker's first connection may come before this returns.
+        .map_or(Ok(()), |acceptor| acceptor.core().add_worker(worker, queue))
+        .and_then(|()| Child::start(program))
+        .and_then(|child| process.watch(env, child, onexit));
+    let (error, pid) = match started {
+        Ok(pid) => (0, pid),
         Err(error) => {
-            acceptor.inspect(|acceptor| acceptor.core().remove_worker(worker));
+            acceptor.map(Acceptor::core).inspect(|core| core.remove_worker(worker));
+            // After another error Node throws, or leaves the streams alone: nobody would close them.
+            if !matches!(error, Error::Os { errno: Errno::EACCES | Errno::EAGAIN | Errno::ENOENT, .. }) {
+                return Err(error);
+            }
             (error.uv_errno(), 0)
         }
     };
@@ -151,7 +156,7 @@ impl WorkerProcess {
     /// Sends a signal; 0, or the error as libuv numbers it.
     #[napi]
     pub fn kill(&self, signal: i32) -> i32 {
-        let gone = Error::os("kill", nix::errno::Errno::ESRCH);
+        let gone = Error::os("kill", Errno::ESRCH);
         match self.child.as_ref().map_or(Err(gone), |child| child.kill(signal)) {
             Ok(()) => 0,
             Err(error) => error.uv_errno(),
@@ -189,28 +194,29 @@ impl WorkerProcess {
 }
 
 impl WorkerProcess {
-    fn watch(&mut self, env: &Env, child: Child, onexit: &Function<'_>) {
-        let child = Rc::new(child);
+    /// Has the child's end told; its process id. A child whose end cannot be seen is ended at once.
+    fn watch(&mut self, env: &Env, child: Child, onexit: &Function<'_>) -> crate::os::error::Result<i32> {
+        let (pid, child) = (child.pid(), Rc::new(child));
         // SAFETY: we are called by JavaScript, with a function.
         let onexit = unsafe { Callback::new(env.raw(), "PROCESSWRAP", onexit.raw()) };
-        let watched = Rc::clone(&child);
-        let poll = Rc::new_cyclic(|own_poll: &Weak<Poll>| {
-            let own_poll = own_poll.clone();
-            let ready = move |_| {
-                let exit = match watched.exited() {
-                    Ok(None) => return,
-                    Ok(Some(exit)) => exit,
-                    // Somebody else reaped it: that it has ended is all that can be known.
-                    Err(_) => Exit { code: 0, signal: 0 },
-                };
-                own_poll.upgrade().inspect(|poll| poll.stop());
-                onexit.call(&[exit.code, exit.signal]);
+        let (watched, own_poll) = (Rc::clone(&child), Rc::new(OnceCell::<Weak<Poll>>::new()));
+        let stopped = Rc::clone(&own_poll);
+        let ready = move |_| {
+            let exit = match watched.exited() {
+                Ok(None) => return,
+                Ok(Some(exit)) => exit,
+                // Somebody else reaped it: that it has ended is all that can be known.
+                Err(_) => Exit { code: 0, signal: 0 },
             };
-            Poll::new(env.raw(), child.pidfd(), ready).expect("the descriptor is a pidfd that nobody watches")
-        });
+            stopped.get().and_then(Weak::upgrade).inspect(|poll| poll.stop());
+            onexit.call(&[exit.code, exit.signal]);
+        };
+        let poll = Rc::new(Poll::new(env.raw(), child.end(), ready).inspect_err(|_| child.abandon())?);
+        let _ = own_poll.set(Rc::downgrade(&poll));
         poll.start(READABLE);
         self.child = Some(child);
         self.poll = Some(poll);
+        Ok(pid)
     }
 }
 

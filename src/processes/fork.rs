@@ -1,4 +1,4 @@
-//! Starting a worker process, and seeing its end.
+//! Starting a worker process.
 //!
 //! Nearly every worker is made by posix_spawn(3): its child borrows our memory until it executes the program. A
 //! fork copies our page tables, and then every page that we or the child touch: some 2 ms a worker, half of them
@@ -9,27 +9,25 @@
 //! descriptors to their numbers without treading on one another. What libuv does besides, in its order, happens
 //! between fork and exec: cwd, groups, gid, uid, and signals at their default. What Node has no option for comes
 //! last: the signal at the parent's death, which a change of the user would clear.
-//!
-//! The end is seen through a pidfd: a descriptor that becomes readable, names no other process ever, and
-//! needs no SIGCHLD, which is libuv's.
 
 use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::errno::Errno;
+use nix::libc;
 use nix::spawn::{posix_spawn, PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{kill, raise, signal, SigHandler, SigSet, Signal};
+use nix::sys::signal::{raise, SigSet, Signal};
 use nix::unistd::{chdir, getppid, setgid, setgroups, setuid, Gid, Pid, Uid};
-use rustix::process::{pidfd_open, waitid, PidfdFlags, WaitId, WaitIdOptions};
 
 use crate::os::error::{Error, Result};
 use crate::os::socket;
+use crate::processes::child::Child;
 
 /// A worker to start. The words are those of `child_process.spawn`.
 #[derive(Debug)]
@@ -74,86 +72,14 @@ impl Program {
     }
 }
 
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exit {
-    /// Its exit code; 0 when a signal ended it.
-    pub code: i32,
-    /// The signal that ended it; 0 when it exited.
-    pub signal: i32,
-}
-
-/// A process that was started and not seen to end.
-#[derive(Debug)]
-pub struct Child {
-    pid: Pid,
-    pidfd: OwnedFd,
-}
-
 impl Child {
     /// Starts a process. When this returns, its program runs.
     ///
     /// # Errors
     /// [`Error::Os`] with the errno of what failed in the child: `ENOENT` (no such file, no such cwd),
-    /// `EACCES`, `EPERM` (uid and gid), or `EAGAIN`, `EMFILE`, `ENOMEM` in this process.
+    /// `EACCES`, `EPERM` (uid and gid), `E2BIG`, or `EAGAIN`, `EMFILE`, `ENOMEM` in this process.
     pub fn start(program: Program) -> Result<Child> {
-        let pid = if program.is_plain() { spawn(program)? } else { fork(program)? };
-        // Nobody has waited for the child, so the number is still its own, even if it has ended.
-        let raw = rustix::process::Pid::from_raw(pid.as_raw()).expect("a child's pid is not 0");
-        let pidfd = pidfd_open(raw, PidfdFlags::NONBLOCK)
-            .map_err(|errno| Error::os("pidfd_open", Errno::from_raw(errno.raw_os_error())));
-        match pidfd {
-            Ok(pidfd) => Ok(Child { pid, pidfd }),
-            Err(error) => {
-                // A child whose end cannot be seen must not live.
-                let _ = kill(pid, Signal::SIGKILL);
-                let _ = nix::sys::wait::waitpid(pid, None);
-                Err(error)
-            }
-        }
-    }
-
-    /// The process id.
-    pub fn pid(&self) -> i32 {
-        self.pid.as_raw()
-    }
-
-    /// Readable when the process has ended.
-    pub fn pidfd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
-    }
-
-    /// Sends a signal; 0 only asks whether the process is there.
-    ///
-    /// # Errors
-    /// [`Error::Os`] with `EINVAL` for a number that is no signal, `EPERM`, and `ESRCH` when the process is gone.
-    pub fn kill(&self, number: i32) -> Result<()> {
-        let wanted = match number {
-            0 => None,
-            _ => Some(Signal::try_from(number).map_err(|errno| Error::os("kill", errno))?),
-        };
-        // The pid is the child's until `exited` has returned its end.
-        kill(self.pid, wanted).map_err(|errno| Error::os("kill", errno))
-    }
-
-    /// How the process ended; `None` while it runs. The process is reaped by the call that says so.
-    ///
-    /// # Errors
-    /// [`Error::Os`] with `ECHILD` when somebody else has reaped it.
-    pub fn exited(&self) -> Result<Option<Exit>> {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        let status = loop {
-            match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
-                Err(rustix::io::Errno::INTR) => {}
-                // A pidfd that does not block says EAGAIN where others say that nothing has changed.
-                Err(rustix::io::Errno::AGAIN) => return Ok(None),
-                result => break result.map_err(|errno| Error::os("waitid", Errno::from_raw(errno.raw_os_error())))?,
-            }
-        };
-        Ok(status.map(|status| Exit {
-            code: status.exit_status().unwrap_or_default(),
-            signal: status.terminating_signal().unwrap_or_default(),
-        }))
+        Child::watch(if program.is_plain() { spawn(program)? } else { fork(program)? })
     }
 }
 
@@ -284,9 +210,9 @@ fn prepare(cwd: Option<&CString>, uid: Option<Uid>, gid: Option<Gid>) -> nix::Re
     if let Some(uid) = uid {
         setuid(uid)?;
     }
-    for number in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
-        // SAFETY: the default action runs no code of ours.
-        unsafe { signal(number, SigHandler::SigDfl)? };
+    for number in 1..=libc::SIGRTMAX() {
+        // SAFETY: the default action runs no code of ours. Refused are SIGKILL, SIGSTOP and those of the C library.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
     }
     SigSet::empty().thread_set_mask()
 }
@@ -304,6 +230,7 @@ fn die_with(parent: Pid, signal: Signal) -> nix::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processes::child::Exit;
     use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
     use std::io::{Read, Write};
 
@@ -321,7 +248,7 @@ mod tests {
     }
 
     fn wait(child: &Child) -> Exit {
-        poll(&mut [PollFd::new(child.pidfd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
+        poll(&mut [PollFd::new(child.end(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
         child.exited().unwrap().unwrap()
     }
 

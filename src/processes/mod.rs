@@ -1,3 +1,4 @@
-//! The processes of workers: [`fork`] starts one and sees its end.
+//! The processes of workers: [`fork`] starts one, [`child`] signals it and sees its end.
 
+pub mod child;
 pub mod fork;
