@@ -9,6 +9,9 @@
 //! descriptors to their numbers without treading on one another. What libuv does besides, in its order, happens
 //! between fork and exec: cwd, groups, gid, uid, and signals at their default. What Node has no option for comes
 //! last: the signal at the parent's death, which a change of the user would clear.
+//!
+//! Both ways start the child with all signals blocked, until none of ours is handled in it: a handler of this
+//! process would run in the child, and libuv's would write into a pipe that is shared with us.
 
 use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
@@ -22,7 +25,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::spawn::{posix_spawn, PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{raise, SigSet, Signal};
+use nix::sys::signal::{raise, SigSet, SigmaskHow, Signal};
 use nix::unistd::{chdir, getppid, setgid, setgroups, setuid, Gid, Pid, Uid};
 
 use crate::os::error::{Error, Result};
@@ -149,10 +152,18 @@ fn fork(program: Program) -> Result<Pid> {
             Ok(death.map_or(Ok(()), |signal| die_with(parent, signal))?)
         });
     }
-    let child = command
-        .spawn()
+    let child = with_signals_blocked(|| command.spawn())
         .map_err(|error| Error::os("spawn", error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)))?;
     Ok(Pid::from_raw(child.id().cast_signed()))
+}
+
+/// Holds back the signals of this thread, and of a child that it forks, which [`prepare`] lets through.
+fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let result = work();
+    // Neither can fail: the first argument is one of the three, the sets are ours.
+    let _ = before.and_then(|before| before.thread_set_mask());
+    result
 }
 
 fn key_and_value(pair: OsString) -> Option<(OsString, OsString)> {
