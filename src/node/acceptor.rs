@@ -1,5 +1,6 @@
 //! The acceptor and its round-robin handles.
 
+use std::cell::OnceCell;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,11 +14,17 @@ use super::uv::{Poll, READABLE};
 use super::Result;
 use crate::connections::acceptor::{Acceptor as Core, Event};
 
-/// The thread that accepts connections and hands them over.
+/// The thread that accepts connections and hands them over. It runs from the first fork on that could start it.
 #[napi]
 pub struct Acceptor {
+    onevent: Rc<Callback>,
+    running: OnceCell<Running>,
+}
+
+struct Running {
+    /// Closed before the descriptor that it watches.
+    _poll: Poll,
     core: Arc<Core>,
-    poll: Option<Rc<Poll>>,
 }
 
 /// One line of [`Acceptor::workers`].
@@ -66,22 +73,18 @@ impl From<Event> for AcceptorEvent {
 
 #[napi]
 impl Acceptor {
-    /// Starts the thread. `onevent` is called when `nextEvent` has something.
+    /// `onevent` is called when `nextEvent` has something.
     #[napi(constructor)]
-    pub fn new(env: Env, onevent: Function<'_>) -> Result<Self> {
-        let core = Arc::new(Core::start()?);
+    pub fn new(env: Env, onevent: Function<'_>) -> Self {
         // SAFETY: we are called by JavaScript, with a function.
         let onevent = unsafe { Callback::new(env.raw(), "RUSTCLUSTERACCEPTOR", onevent.raw()) };
-        let poll = Poll::new(env.raw(), core.news(), move |_| onevent.call(&[]))?;
-        poll.start(READABLE);
-        poll.set_reference(false);
-        Ok(Acceptor { core, poll: Some(Rc::new(poll)) })
+        Acceptor { onevent: Rc::new(onevent), running: OnceCell::new() }
     }
 
     /// The next event, in the order in which they happened.
     #[napi]
     pub fn next_event(&self) -> Option<AcceptorEvent> {
-        self.core.next_event().map(AcceptorEvent::from)
+        self.core()?.next_event().map(AcceptorEvent::from)
     }
 
     /// The workers and their queues.
@@ -93,32 +96,40 @@ impl Acceptor {
             queued: u32::try_from(status.depth).unwrap_or(u32::MAX),
             stuck: status.stuck,
         };
-        self.core.workers().into_iter().map(line).collect()
+        self.core().into_iter().flat_map(|core| core.workers()).map(line).collect()
     }
 
     /// Takes a worker out; what waits in its queue goes to others.
     #[napi]
     pub fn remove_worker(&self, worker: u32) {
-        self.core.remove_worker(worker);
+        self.core().inspect(|core| core.remove_worker(worker));
     }
 
     /// Whether a worker that retires has all that was accepted for it in its queue; if not, the event "hasAll"
     /// tells when to ask again.
     #[napi]
     pub fn has_all(&self, worker: u32) -> bool {
-        self.core.has_all(worker)
-    }
-
-    /// Stops watching for events.
-    #[napi]
-    pub fn close(&mut self) {
-        self.poll = None;
+        self.core().is_none_or(|core| core.has_all(worker))
     }
 }
 
 impl Acceptor {
-    pub(super) fn core(&self) -> &Core {
-        &self.core
+    /// The core, if it runs.
+    pub(super) fn core(&self) -> Option<&Arc<Core>> {
+        self.running.get().map(|running| &running.core)
+    }
+
+    /// The core, which is started unless it runs.
+    pub(super) fn start(&self, env: &Env) -> crate::os::error::Result<&Arc<Core>> {
+        if let Some(core) = self.core() {
+            return Ok(core);
+        }
+        let core = Arc::new(Core::start()?);
+        let onevent = Rc::clone(&self.onevent);
+        let poll = Poll::new(env.raw(), core.news(), move |_| onevent.call(&[]))?;
+        poll.start(READABLE);
+        poll.set_reference(false);
+        Ok(&self.running.get_or_init(|| Running { _poll: poll, core }).core)
     }
 }
 
@@ -137,10 +148,10 @@ pub struct RoundRobinHandle {
 impl RoundRobinHandle {
     /// Opens what is asked for; `errno` says whether that went well.
     #[napi(constructor)]
-    pub fn new(acceptor: &Acceptor, query: Query, backlog: i32) -> Self {
+    pub fn new(env: Env, acceptor: &Acceptor, query: Query, backlog: i32) -> Result<Self> {
+        let acceptor = Arc::clone(acceptor.start(&env)?);
         let opened = query.open().and_then(|opened| opened.listen(backlog).map(|()| opened));
-        let acceptor = Arc::clone(&acceptor.core);
-        match opened {
+        Ok(match opened {
             Ok(opened) => {
                 let (name, kind) = (name(&opened), super::listen::kind_name(opened.kind()));
                 let fd = opened.socket().as_raw_fd();
@@ -150,7 +161,7 @@ impl RoundRobinHandle {
             Err(error) => {
                 RoundRobinHandle { acceptor, listener: 0, fd: -1, errno: error.uv_errno(), name: None, kind: "tcp" }
             }
-        }
+        })
     }
 
     /// 0, or the error as libuv numbers it.

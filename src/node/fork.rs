@@ -126,13 +126,13 @@ fn start(
     };
     let started = acceptor
         // The worker's first connection may come before this returns.
-        .map_or(Ok(()), |acceptor| acceptor.core().add_worker(worker, queue))
+        .map_or(Ok(()), |acceptor| acceptor.start(env)?.add_worker(worker, queue))
         .and_then(|()| Child::start(program))
         .and_then(|child| process.watch(env, child, onexit));
     let (error, pid) = match started {
         Ok(pid) => (0, pid),
         Err(error) => {
-            acceptor.map(Acceptor::core).inspect(|core| core.remove_worker(worker));
+            acceptor.and_then(Acceptor::core).inspect(|core| core.remove_worker(worker));
             // After another error Node throws, or leaves the streams alone: nobody would close them.
             if !matches!(error, Error::Os { errno: Errno::EACCES | Errno::EAGAIN | Errno::ENOENT, .. }) {
                 return Err(error);
