@@ -265,7 +265,8 @@ declare namespace cluster {
 
   interface WorkerMembers extends nodeCluster.Worker {
     /**
-     * Its number: 1 for the first one forked, and never used again. The key in `cluster.workers`.
+     * Its number: 1 for the first one that this primary forks, and never used again by it. The key in
+     * `cluster.workers`.
      * @since Node 0.8.0
      */
     id: number;

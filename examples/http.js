@@ -36,6 +36,7 @@ if (cluster.isPrimary) {
     spread.set(worker.id, spread.get(worker.id) + 1);
     if (!reporting) reporting = setTimeout(report, 100).unref();
     if (message !== 'block') return;
+    tell('blocked');
     say(`the primary spins for ${seconds} s and tells nothing; its workers go on serving`);
     for (const end = Date.now() + seconds * 1000; Date.now() < end; );
     say('the primary is back');
