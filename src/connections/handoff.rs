@@ -1,7 +1,7 @@
 //! The handoff: the queue of accepted connections between the primary and one worker.
 //!
-//! It is a pair of `SOCK_SEQPACKET` sockets, and the kernel keeps the queue. A packet is four bytes, the
-//! number of the listener, and carries one connection:
+//! It is a pair of `SOCK_SEQPACKET` sockets, and the kernel keeps the queue. A packet is six bytes, the number of
+//! the listener and a serial number, and carries one connection:
 //!
 //! ```text
 //!   primary                                     worker
@@ -15,6 +15,10 @@
 //! one reader, so at every time a connection has one owner: the primary, the queue, or the worker. There is
 //! no acknowledgement to wait for, and nothing that a death can leave in doubt.
 //!
+//! Who takes a packet has looked at a copy of it before, since its connection is lost if no number is free for it
+//! ([`socket`]). The serial number tells whether what was taken is what was looked at, and not the next one because
+//! the other process was quicker.
+//!
 //! A packet for listener 0 carries nothing: it is a *probe*, left in the queue of a stuck worker. When the
 //! worker has taken it, it runs again.
 
@@ -25,13 +29,19 @@ use nix::sys::socket::{getsockopt, sockopt, SockType};
 
 use crate::connections::policy::WorkerId;
 use crate::os::error::{Error, Result};
-use crate::os::socket;
+use crate::os::socket::{self, Received};
 
 /// The number of a listener, never 0.
 pub type ListenerId = u32;
 
+/// What tells a packet from those before and after it.
+type Serial = u16;
+
 /// Bytes in a packet.
-const PACKET: usize = size_of::<ListenerId>();
+const PACKET: usize = size_of::<ListenerId>() + size_of::<Serial>();
+
+/// A packet's bytes, and one more, to see one that is too long.
+type Buffer = [u8; PACKET + 1];
 
 /// The listener that a probe names.
 const PROBE: ListenerId = 0;
@@ -60,6 +70,8 @@ pub struct Queue {
     worker: WorkerId,
     near: OwnedFd,
     far: OwnedFd,
+    /// The next packet's.
+    serial: Serial,
     /// Connections that were put into the queue, less those taken back.
     handed: u64,
     /// Connections that the worker gave back.
@@ -77,6 +89,9 @@ pub enum Taken {
     Nothing,
     /// The process has no descriptor left to receive one: nothing was taken, ask again later.
     Starved,
+    /// A connection that was lost: the process has no descriptor left, and another process took the packet before it
+    /// that had been looked at.
+    Lost,
     /// The other process closed its end.
     End,
 }
@@ -84,7 +99,7 @@ pub enum Taken {
 impl Queue {
     /// The queue of `worker`; `far` is the primary's duplicate of the worker's end.
     pub fn new(worker: WorkerId, near: OwnedFd, far: OwnedFd) -> Self {
-        Queue { worker, near, far, handed: 0, returned: 0 }
+        Queue { worker, near, far, serial: 0, handed: 0, returned: 0 }
     }
 
     /// The primary's end: readable when the worker gives something back, writable when there is room.
@@ -98,7 +113,7 @@ impl Queue {
     /// # Errors
     /// [`Error::HandoffShut`]; [`Error::Os`], `ETOOMANYREFS` when the user has too many descriptors in flight.
     pub fn put(&mut self, connection: &Connection) -> Result<bool> {
-        let packet = connection.listener.to_le_bytes();
+        let packet = packet(connection.listener, self.serial);
         let sent = match socket::send(self.near.as_fd(), &packet, Some(connection.socket.as_fd())) {
             // A death does not say this: we hold the worker's end too.
             Err(Error::Os { errno: Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN, .. }) => {
@@ -106,6 +121,7 @@ impl Queue {
             }
             sent => sent?,
         };
+        self.serial = self.serial.wrapping_add(1);
         self.handed += u64::from(sent.is_some());
         Ok(sent.is_some())
     }
@@ -115,7 +131,8 @@ impl Queue {
     /// # Errors
     /// [`Error::Os`].
     pub fn probe(&mut self) -> Result<()> {
-        socket::send(self.near.as_fd(), &PROBE.to_le_bytes(), None).map(drop)
+        self.serial = self.serial.wrapping_add(1);
+        socket::send(self.near.as_fd(), &packet(PROBE, self.serial), None).map(drop)
     }
 
     /// How many packets the worker has not taken yet.
@@ -137,8 +154,10 @@ impl Queue {
     /// # Errors
     /// [`Error::Os`].
     pub fn take_back(&mut self) -> Result<Taken> {
-        let taken = take(self.far.as_fd(), self.worker, self.handed)?;
-        self.handed -= u64::from(matches!(taken, Taken::Connection(_)));
+        // The worker's end is the worker's, too: it may have had it skip what is looked at.
+        socket::look_from_the_start(self.far.as_fd())?;
+        let taken = take_shared(self.far.as_fd(), self.worker, self.handed)?;
+        self.handed -= u64::from(matches!(taken, Taken::Connection(_) | Taken::Lost));
         Ok(taken)
     }
 
@@ -149,7 +168,9 @@ impl Queue {
     /// it will send nothing more.
     pub fn receive_returned(&mut self) -> Result<Taken> {
         let owned = self.handed.saturating_sub(self.returned);
-        let mut taken = take(self.near.as_fd(), self.worker, owned)?;
+        let (mut buffer, mut descriptors) = (Buffer::default(), Vec::new());
+        let received = socket::receive(self.near.as_fd(), &mut buffer, &mut descriptors)?;
+        let mut taken = read(received, &buffer, descriptors, self.worker, owned)?;
         if matches!(taken, Taken::End) {
             // We hold the worker's end too: it was shut down, and would be readable for ever.
             return Err(Error::HandoffShut { worker: self.worker });
@@ -188,7 +209,7 @@ impl Intake {
     /// # Errors
     /// [`Error::Os`] or [`Error::BadHandoff`]: the other process is no primary of ours.
     pub fn take(&self) -> Result<Taken> {
-        take(self.far.as_fd(), 0, 0)
+        take_shared(self.far.as_fd(), 0, 0)
     }
 
     /// Gives a connection back, for another worker. It blocks while the primary's buffer is full, which is
@@ -198,7 +219,8 @@ impl Intake {
     /// [`Error::Os`] when the primary is gone.
     pub fn give_back(&self, listener: ListenerId, connection: BorrowedFd<'_>) -> Result<()> {
         use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-        while socket::send(self.far(), &listener.to_le_bytes(), Some(connection))?.is_none() {
+        // Nobody but the primary reads them: no two need be told apart.
+        while socket::send(self.far(), &packet(listener, 0), Some(connection))?.is_none() {
             let mut writable = [PollFd::new(self.far(), PollFlags::POLLOUT)];
             match poll(&mut writable, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
@@ -209,25 +231,38 @@ impl Intake {
     }
 }
 
-fn take(socket: BorrowedFd<'_>, worker: WorkerId, owned: u64) -> Result<Taken> {
-    if !socket::has_room(socket) {
-        return Ok(Taken::Starved);
-    }
-    // One byte more than a packet has, to see one that is too long.
-    let mut buffer = [0; PACKET + 1];
-    let mut descriptors = Vec::new();
-    let Some(received) = socket::receive(socket, &mut buffer, &mut descriptors)? else {
-        return Ok(Taken::Nothing);
+fn packet(listener: ListenerId, serial: Serial) -> [u8; PACKET] {
+    let (mut packet, length) = ([0; PACKET], size_of::<ListenerId>());
+    packet[..length].copy_from_slice(&listener.to_le_bytes());
+    packet[length..].copy_from_slice(&serial.to_le_bytes());
+    packet
+}
+
+/// Takes a packet out of the queue, from which the other process takes packets, too.
+fn take_shared(socket: BorrowedFd<'_>, worker: WorkerId, owned: u64) -> Result<Taken> {
+    let (mut buffer, mut descriptors) = (Buffer::default(), Vec::new());
+    let received = socket::receive_shared(socket, &mut buffer, &mut descriptors)?;
+    read(received, &buffer, descriptors, worker, owned)
+}
+
+/// What was received is a packet of ours, or it is refused.
+fn read(
+    received: Received,
+    buffer: &Buffer,
+    mut descriptors: Vec<OwnedFd>,
+    worker: WorkerId,
+    owned: u64,
+) -> Result<Taken> {
+    let length = match received {
+        Received::Nothing => return Ok(Taken::Nothing),
+        Received::Starved(_) => return Ok(Taken::Starved),
+        Received::Lost => return Ok(Taken::Lost),
+        Received::Bytes(0) if descriptors.is_empty() => return Ok(Taken::End),
+        Received::Bytes(length) => length,
     };
-    if received.bytes == 0 && descriptors.is_empty() {
-        return Ok(Taken::End);
-    }
-    let bad =
-        |listener, descriptors| Error::BadHandoff { worker, length: received.bytes, descriptors, listener, owned };
-    let Ok(packet) = <[u8; PACKET]>::try_from(&buffer[..received.bytes]) else {
-        return Err(bad(0, descriptors.len()));
-    };
-    let listener = ListenerId::from_le_bytes(packet);
+    let bad = |listener, descriptors| Error::BadHandoff { worker, length, descriptors, listener, owned };
+    let &[a, b, c, d, _, _] = &buffer[..length] else { return Err(bad(0, descriptors.len())) };
+    let listener = ListenerId::from_le_bytes([a, b, c, d]);
     match (listener, descriptors.len(), descriptors.pop()) {
         (PROBE, 0, None) => Ok(Taken::Probe),
         (listener, 1, Some(socket)) if listener != PROBE => Ok(Taken::Connection(Connection::new(listener, socket))),
@@ -360,7 +395,7 @@ mod tests {
 
     #[test]
     fn packets_that_nobody_of_ours_writes_are_refused() {
-        for (bytes, descriptors) in [(&b"abc"[..], 0), (b"abcd", 0), (b"abcde", 1), (b"\0\0\0\0", 1)] {
+        for (bytes, descriptors) in [(&b"abc"[..], 0), (b"abcdef", 0), (b"abcdefg", 1), (b"\0\0\0\0ef", 1)] {
             let (mut queue, intake) = queue();
             let (connection, _client) = connection(1);
             let carried = (descriptors == 1).then(|| connection.socket.as_fd());

@@ -29,14 +29,19 @@ enum Expected {
 
 impl Packet {
     fn expected(&self) -> Expected {
-        let listener = self.bytes.iter().rev().fold(0, |number, byte| number << 8 | ListenerId::from(*byte));
+        let listener = self.bytes.iter().take(4).rev().fold(0, |number, byte| number << 8 | ListenerId::from(*byte));
         match (self.bytes.len(), listener, &self.descriptors[..]) {
             (0, _, []) => Expected::End,
-            (4, 0, []) => Expected::Probe,
-            (4, 1.., &[number]) => Expected::Connection(listener, number),
+            (6, 0, []) => Expected::Probe,
+            (6, 1.., &[number]) => Expected::Connection(listener, number),
             _ => Expected::Refused,
         }
     }
+}
+
+/// The bytes of one of ours, whatever its serial number.
+fn packet(listener: ListenerId) -> Vec<u8> {
+    [&listener.to_le_bytes()[..], &[0; 2]].concat()
 }
 
 /// Both ends of a queue, and the packets that are under way.
@@ -118,7 +123,7 @@ impl Queues {
     fn put(&mut self, listener: ListenerId) {
         let (socket, watched) = Watched::connection();
         if self.queue.put(&Connection::new(listener, socket)).unwrap() {
-            let (bytes, descriptors) = (listener.to_le_bytes().to_vec(), vec![self.watched.len()]);
+            let (bytes, descriptors) = (packet(listener), vec![self.watched.len()]);
             self.to_worker.push_back(Packet { bytes, descriptors, stream: true });
             self.handed += 1;
         }
@@ -129,7 +134,7 @@ impl Queues {
         let depth = self.queue.depth().unwrap();
         self.queue.probe().unwrap();
         if self.queue.depth().unwrap() > depth {
-            self.to_worker.push_back(Packet { bytes: vec![0; 4], descriptors: Vec::new(), stream: true });
+            self.to_worker.push_back(Packet { bytes: packet(0), descriptors: Vec::new(), stream: true });
         }
     }
 

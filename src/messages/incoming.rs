@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use crate::messages::frame::{Header, Kind, HEADER};
 use crate::messages::spare::Spare;
 use crate::os::error::{Error, Result};
-use crate::os::socket;
+use crate::os::socket::{self, Received};
 
 /// Bytes that one read asks for at least.
 const READ: usize = 64 * 1024;
@@ -63,24 +63,28 @@ impl Incoming {
     /// # Errors
     /// [`Error::Os`], and [`Error::StrayDescriptor`] when more descriptors pile up than frames can announce.
     pub fn read(&mut self, socket: BorrowedFd<'_>) -> Result<Read> {
-        if !socket::has_room(socket) {
-            return Ok(Read::Starved);
-        }
         self.make_room();
         let mut descriptors = Vec::new();
         let room = &mut self.buffer[self.end..];
         let wanted = room.len();
-        let Some(received) = socket::receive(socket, room, &mut descriptors)? else {
-            self.give_buffer();
-            return Ok(Read::Nothing);
+        let bytes = match socket::receive(socket, room, &mut descriptors)? {
+            Received::Bytes(bytes) => bytes,
+            Received::Nothing => {
+                self.give_buffer();
+                return Ok(Read::Nothing);
+            }
+            Received::Starved(_) | Received::Lost => {
+                self.give_buffer();
+                return Ok(Read::Starved);
+            }
         };
-        if received.bytes == 0 {
+        if bytes == 0 {
             self.give_buffer();
             return Ok(Read::End);
         }
         // A read ends at a descriptor, too.
-        let last = received.bytes < wanted && descriptors.is_empty();
-        self.end += received.bytes;
+        let last = bytes < wanted && descriptors.is_empty();
+        self.end += bytes;
         self.descriptors.extend(descriptors);
         // A frame takes at least a header, and carries one descriptor at most.
         let announced = (self.end - self.start) / HEADER + 1;

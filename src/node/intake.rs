@@ -138,7 +138,7 @@ impl Taker {
                 self.onconnection.call(&[listener, connection.socket.into_raw_fd()]);
                 Found::One
             }
-            Ok(Taken::Probe) => Found::One,
+            Ok(Taken::Probe | Taken::Lost) => Found::One,
             Ok(Taken::Nothing) => Found::Nothing,
             Ok(Taken::Starved) => Found::Starved,
             Ok(Taken::End) | Err(_) => Found::End,

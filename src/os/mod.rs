@@ -1,5 +1,7 @@
 //! What all others stand on: the kernel's sockets, locks and threads, and the one error type.
 
+#[cfg(test)]
+pub(crate) mod alone;
 pub mod error;
 pub mod socket;
 pub(crate) mod sync;

@@ -1,39 +1,40 @@
 //! Descriptors over Unix sockets: the only place where `SCM_RIGHTS` is written or read.
 //!
-//! Three facts of Linux shape it ([unix(7)], [cmsg(3)]). A descriptor is delivered with the first byte of
-//! the message it was attached to, so a partial write must not attach it twice: [`send`] tells how many
-//! bytes went, and from one byte on the descriptor is gone. A receiver whose descriptor table is full
-//! *loses* what it is sent (`MSG_CTRUNC`), so [`has_room`] is asked first. And a peer may
-//! attach up to 253 descriptors, so [`receive`] has room for all of them, and owns every one.
+//! Three facts of Linux shape it ([unix(7)], [cmsg(3)]):
 //!
-//! `rustix` is used here, not `nix`, because nix answers `MSG_CTRUNC` with an error and leaves the
-//! descriptors that did arrive open.
+//! - A descriptor is delivered with the first byte of the message it was attached to, so a partial write must not
+//!   attach it twice: [`send`] tells how many bytes went, and from one byte on the descriptor is gone.
+//! - A receiver that has no number left *loses* what it is sent (`MSG_CTRUNC`). Whether one is free cannot be known
+//!   before: other threads open files, and anybody may lower the limit. So we look before we take: `MSG_PEEK` installs
+//!   copies, and a copy that finds no number costs nothing. What was copied in full is then taken out of the queue;
+//!   [`Received::Starved`] is the rest.
+//! - A peer may attach up to 253 descriptors, and options of a socket that is shared with it add others
+//!   (`SO_PASSPIDFD`): we own every one that the kernel installs.
+//!
+//! libc's `recvmsg` is called here, since neither nix nor rustix owns them all: nix leaves them open on `MSG_CTRUNC`, and
+//! rustix those of `SCM_PIDFD`.
 //!
 //! [unix(7)]: https://man7.org/linux/man-pages/man7/unix.7.html
 //! [cmsg(3)]: https://man7.org/linux/man-pages/man3/cmsg.3.html
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::time::{Duration, Instant};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::errno::Errno;
 use nix::libc;
-use nix::sys::resource::{getrlimit, Resource};
 use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
-use parking_lot::Mutex;
-use rustix::io::Errno;
-use rustix::net::{
-    recvmsg, sendmsg, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
-};
+use rustix::net::{sendmsg, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 use crate::os::error::{Error, Result};
 
-/// The most descriptors that one message can carry (`SCM_MAX_FD`).
-const MOST_DESCRIPTORS: usize = 253;
+/// Bytes of control data that are received: some descriptors, although ours send one at a time, beside what
+/// `SO_PASSCRED`, `SO_PASSSEC` and `SO_PASSPIDFD` of a socket that is shared with a hostile process may add. So there
+/// is room for a descriptor always, and if none comes it is for want of a number.
+const CONTROL: usize = 512;
 
-/// How long the limit of descriptors is taken for granted.
-const LIMIT_AGE: Duration = Duration::from_millis(100);
+/// A descriptor of a process, which `SO_PASSPIDFD` adds.
+const SCM_PIDFD: libc::c_int = 0x04;
 
 /// A connected pair of close-on-exec Unix sockets of the given type.
 ///
@@ -61,48 +62,218 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         match sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags) {
             Ok(sent) => return Ok(Some(sent)),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Ok(None),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => return Ok(None),
             Err(errno) => return Err(os("sendmsg", errno)),
         }
     }
 }
 
-/// What [`receive`] took out of a socket.
-#[derive(Debug)]
-pub struct Received {
-    /// Bytes written to the start of the buffer. 0 is the end of a stream.
-    pub bytes: usize,
-    /// Whether the kernel dropped descriptors, or a part of a packet, for want of room.
-    pub truncated: bool,
+/// What [`receive`] and [`receive_shared`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// So many bytes, now at the start of the buffer. 0 is the end of a stream.
+    Bytes(usize),
+    /// Nothing is there.
+    Nothing,
+    /// A descriptor is there, and the process has no number for it: nothing was taken. So many bytes were copied to
+    /// the start of the buffer; the descriptor goes with one of them or, if they fill it, with one that follows.
+    Starved(usize),
+    /// A packet was taken, and its descriptor found no number.
+    Lost,
 }
 
-/// Takes bytes and descriptors out of a socket without blocking; descriptors are close-on-exec and are
-/// added to `descriptors`. `Ok(None)` means that nothing is there.
+/// Takes bytes and descriptors out of a socket without blocking; descriptors are close-on-exec and are added to
+/// `descriptors`. Nobody else may read from the socket meanwhile.
 ///
 /// # Errors
 /// [`Error::Os`].
-pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<Option<Received>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-    let received = loop {
-        match recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags) {
-            Ok(received) => break received,
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Ok(None),
-            // The peer closed without reading all it was sent: for a reader, the end of the stream.
-            Err(Errno::CONNRESET) => return Ok(Some(Received { bytes: 0, truncated: false })),
-            Err(errno) => return Err(os("recvmsg", errno)),
-        }
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<Received> {
+    let mut copies = Vec::new();
+    let Some(seen) = receive_once(socket, buffer, libc::MSG_PEEK, Some(&mut copies))? else {
+        return Ok(Received::Nothing);
     };
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights);
+    if seen.truncated && copies.is_empty() {
+        return Ok(Received::Starved(seen.bytes));
+    }
+    let dropped = take(socket, &mut buffer[..seen.bytes])?;
+    // A look that fills the buffer goes on to the next descriptor of a stream, though none of its bytes has room.
+    if dropped || seen.bytes < buffer.len() {
+        descriptors.append(&mut copies);
+    }
+    Ok(Received::Bytes(seen.bytes))
+}
+
+/// As [`receive`], one packet of a socket from which another process takes packets too. No packet may be the same as
+/// one that is sent soon after it.
+///
+/// # Errors
+/// [`Error::Os`].
+pub fn receive_shared<const LENGTH: usize>(
+    socket: BorrowedFd<'_>,
+    packet: &mut [u8; LENGTH],
+    descriptors: &mut Vec<OwnedFd>,
+) -> Result<Received> {
+    receive_after(socket, packet, descriptors, || {})
+}
+
+/// [`receive_shared`]; `meanwhile`, others may do anything.
+fn receive_after<const LENGTH: usize>(
+    socket: BorrowedFd<'_>,
+    packet: &mut [u8; LENGTH],
+    descriptors: &mut Vec<OwnedFd>,
+    meanwhile: impl FnOnce(),
+) -> Result<Received> {
+    let (mut copy, mut copies) = ([0; LENGTH], Vec::new());
+    let Some(seen) = receive_once(socket, &mut copy, libc::MSG_PEEK, Some(&mut copies))? else {
+        return Ok(Received::Nothing);
+    };
+    if seen.truncated && copies.is_empty() {
+        return Ok(Received::Starved(seen.bytes));
+    }
+    meanwhile();
+    let mut taken = Vec::new();
+    // The other one may have been quicker.
+    let Some(received) = receive_once(socket, packet, 0, Some(&mut taken))? else { return Ok(Received::Nothing) };
+    if received.truncated && taken.is_empty() {
+        // The copy took the last number. It is good if it is one of this packet.
+        if packet[..received.bytes] != copy[..seen.bytes] {
+            return Ok(Received::Lost);
+        }
+        taken = copies;
+    }
+    descriptors.append(&mut taken);
+    Ok(Received::Bytes(received.bytes))
+}
+
+/// Has `MSG_PEEK` look at what comes first, which another owner of the socket may have changed (`SO_PEEK_OFF`).
+///
+/// # Errors
+/// [`Error::Os`].
+pub fn look_from_the_start(socket: BorrowedFd<'_>) -> Result<()> {
+    let offset: libc::c_int = -1;
+    let length = size_of_val(&offset) as libc::socklen_t;
+    // SAFETY: the value is a number of the length that is said.
+    let failed = unsafe {
+        let value = (&raw const offset).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEEK_OFF, value, length)
+    };
+    match failed {
+        0 => Ok(()),
+        _ => Err(Error::os("setsockopt", Errno::last())),
+    }
+}
+
+/// Takes bytes out of a socket without blocking, and drops what descriptors come with them.
+///
+/// # Errors
+/// [`Error::Os`].
+pub fn receive_bytes(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
+    let received = receive_once(socket, buffer, 0, None)?;
+    Ok(received.map_or(Received::Nothing, |received| Received::Bytes(received.bytes)))
+}
+
+/// Takes what was seen. The kernel drops its descriptors, of which we have copies, since it finds no room for them;
+/// whether there were any is returned.
+fn take(socket: BorrowedFd<'_>, seen: &mut [u8]) -> Result<bool> {
+    loop {
+        match recvmsg(socket, seen, 0, None) {
+            Ok(taken) if taken.bytes == seen.len() => return Ok(taken.truncated),
+            // Nobody of ours sends what moves others' bytes (MSG_OOB).
+            Ok(_) => return Err(Error::os("recvmsg", Errno::EPROTO)),
+            // That the peer has gone is told once, and before what it sent.
+            Err(Errno::ECONNRESET) => {}
+            Err(errno) => return Err(Error::os("recvmsg", errno)),
         }
     }
-    let truncated = received.flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC);
-    Ok(Some(Received { bytes: received.bytes, truncated }))
+}
+
+/// One recvmsg(2); `None` means that nothing is there.
+fn receive_once(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+    descriptors: Option<&mut Vec<OwnedFd>>,
+) -> Result<Option<Message>> {
+    match recvmsg(socket, buffer, flags, descriptors) {
+        Ok(message) => Ok(Some(message)),
+        Err(Errno::EAGAIN) => Ok(None),
+        // The peer closed without reading all it was sent: for a reader, the end of the stream.
+        Err(Errno::ECONNRESET) => Ok(Some(Message { bytes: 0, truncated: false })),
+        Err(errno) => Err(Error::os("recvmsg", errno)),
+    }
+}
+
+/// What one recvmsg(2) brought.
+struct Message {
+    bytes: usize,
+    /// Whether control data, which may be descriptors, was dropped.
+    truncated: bool,
+}
+
+/// Control data, aligned for its headers.
+#[repr(align(8))]
+struct Control([u8; CONTROL]);
+
+/// recvmsg(2), which does not block. Without a place for `descriptors`, it drops them.
+fn recvmsg(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+    descriptors: Option<&mut Vec<OwnedFd>>,
+) -> std::result::Result<Message, Errno> {
+    let mut control = Control([0; CONTROL]);
+    let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: plain numbers and pointers, which may be 0.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &mut slice;
+    header.msg_iovlen = 1;
+    if descriptors.is_some() {
+        header.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_controllen = CONTROL as _;
+    }
+    let flags = flags | libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    loop {
+        // SAFETY: the header points to a slice and to control data of the lengths that it says, which outlive the call.
+        let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut header, flags) };
+        match (usize::try_from(received), Errno::last()) {
+            (Ok(bytes), _) => {
+                if let Some(descriptors) = descriptors {
+                    // SAFETY: filled in by the kernel, just now.
+                    unsafe { own_descriptors(&header, descriptors) };
+                }
+                return Ok(Message { bytes, truncated: header.msg_flags & libc::MSG_CTRUNC != 0 });
+            }
+            (Err(_), Errno::EINTR) => {}
+            (Err(_), errno) => return Err(errno),
+        }
+    }
+}
+
+/// Takes over the descriptors that a message has brought. Those that nobody asked for are closed.
+///
+/// # Safety
+/// The kernel has filled the header in, and nobody has taken its descriptors over.
+unsafe fn own_descriptors(header: &libc::msghdr, descriptors: &mut Vec<OwnedFd>) {
+    // SAFETY: the header is valid, and with it the row of headers of control data, and their lengths.
+    unsafe {
+        let mut control = libc::CMSG_FIRSTHDR(header);
+        while let Some(&libc::cmsghdr { cmsg_len, cmsg_level, cmsg_type, .. }) = control.as_ref() {
+            let length: usize = cmsg_len as _;
+            let length = length - libc::CMSG_LEN(0) as usize;
+            let data = libc::CMSG_DATA(control).cast::<RawFd>();
+            let numbers = (0..length / size_of::<RawFd>()).map(|index| data.add(index).read_unaligned());
+            match (cmsg_level, cmsg_type) {
+                (libc::SOL_SOCKET, libc::SCM_RIGHTS) => descriptors.extend(numbers.map(|fd| OwnedFd::from_raw_fd(fd))),
+                // Where none could be made, an errno stands in its place.
+                (libc::SOL_SOCKET, SCM_PIDFD) => {
+                    numbers.filter(|number| *number >= 0).for_each(|fd| drop(OwnedFd::from_raw_fd(fd)));
+                }
+                _ => {}
+            }
+            control = libc::CMSG_NXTHDR(header, control);
+        }
+    }
 }
 
 /// How many bytes wait to be read from a socket (`SIOCINQ`).
@@ -115,39 +286,6 @@ pub fn waiting_bytes(socket: BorrowedFd<'_>) -> Result<usize> {
         .map_err(|errno| os("ioctl", errno))
 }
 
-/// Whether the process has a place left for a descriptor that is about to arrive. Where it has none, receive
-/// nothing: what waits in the queue stays there, while a received descriptor would be lost.
-///
-/// Asked before every read, so it must cost little: the kernel gives out the lowest number that is free, so there
-/// is room as long as nobody has the last one. To make a duplicate, and to close it, takes four times as long.
-pub fn has_room(like: BorrowedFd<'_>) -> bool {
-    last_number().is_some_and(is_free) || duplicate(like).is_ok()
-}
-
-/// Whether no descriptor has this number.
-fn is_free(number: RawFd) -> bool {
-    // SAFETY: asks for the flags of a descriptor, and touches nothing.
-    unsafe { libc::fcntl(number, libc::F_GETFD) == -1 }
-}
-
-/// The largest number that a descriptor may have: one below the limit (`RLIMIT_NOFILE`), which is asked for
-/// again once it is [`LIMIT_AGE`] old, since anybody may change it.
-fn last_number() -> Option<RawFd> {
-    /// The number, and when the kernel said so.
-    static KNOWN: Mutex<Option<(RawFd, Instant)>> = Mutex::new(None);
-    let now = Instant::now();
-    let mut known = KNOWN.lock();
-    match *known {
-        Some((number, asked)) if now.duration_since(asked) < LIMIT_AGE => Some(number),
-        _ => {
-            let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-            let number = RawFd::try_from(limit.checked_sub(1)?).ok()?;
-            *known = Some((number, now));
-            Some(number)
-        }
-    }
-}
-
 /// A close-on-exec duplicate of a descriptor.
 ///
 /// # Errors
@@ -156,17 +294,63 @@ pub fn duplicate(descriptor: impl AsFd) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(descriptor, 0).map_err(|errno| os("fcntl", errno))
 }
 
-fn os(syscall: &'static str, errno: Errno) -> Error {
-    Error::os(syscall, nix::errno::Errno::from_raw(errno.raw_os_error()))
+fn os(syscall: &'static str, errno: rustix::io::Errno) -> Error {
+    Error::os(syscall, Errno::from_raw(errno.raw_os_error()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::alone::{alone, beside_busy_threads, limit, take_numbers};
     use std::fs::File;
+    use std::io::{Read, Write};
 
     fn null() -> OwnedFd {
         File::open("/dev/null").unwrap().into()
+    }
+
+    /// A descriptor that can be told from others: a pipe with text in it.
+    fn marked(text: &str) -> OwnedFd {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        reader.into()
+    }
+
+    fn mark(descriptor: OwnedFd) -> String {
+        let mut text = String::new();
+        File::from(descriptor).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn send_marked(socket: &OwnedFd, text: &str) {
+        assert_eq!(send(socket.as_fd(), text.as_bytes(), Some(marked(text).as_fd())).unwrap(), Some(text.len()));
+    }
+
+    /// What one receive of `received` found: its bytes, and the marks of its descriptors.
+    fn found(
+        received: impl FnOnce(&mut [u8; 64], &mut Vec<OwnedFd>) -> Result<Received>,
+    ) -> (Received, String, String) {
+        let (mut buffer, mut descriptors) = ([0; 64], Vec::new());
+        let received = received(&mut buffer, &mut descriptors).unwrap();
+        let bytes = if let Received::Bytes(bytes) = received { bytes } else { 0 };
+        let text = String::from_utf8(buffer[..bytes].to_vec()).unwrap();
+        (received, text, descriptors.into_iter().map(mark).collect())
+    }
+
+    /// What is received, and the marks of its descriptors; `None` while nothing is, for want of a number.
+    fn next(socket: &OwnedFd) -> Option<(String, String)> {
+        let (received, text, marks) = found(|buffer, descriptors| receive(socket.as_fd(), buffer, descriptors));
+        (!matches!(received, Received::Starved(_))).then_some((text, marks))
+    }
+
+    fn next_shared(socket: &OwnedFd) -> Option<(String, String)> {
+        let (received, text, marks) = found(|buffer, descriptors| receive_shared(socket.as_fd(), buffer, descriptors));
+        assert_ne!(received, Received::Lost);
+        (!matches!(received, Received::Starved(_))).then_some((text, marks))
+    }
+
+    fn both(text: &str, marks: &str) -> Option<(String, String)> {
+        Some((text.into(), marks.into()))
     }
 
     #[test]
@@ -174,18 +358,18 @@ mod tests {
         let (near, far) = pair(SockType::Stream).unwrap();
         assert_eq!(send(near.as_fd(), b"hello", Some(null().as_fd())).unwrap(), Some(5));
         let (mut buffer, mut descriptors) = ([0; 16], Vec::new());
-        let received = receive(far.as_fd(), &mut buffer, &mut descriptors).unwrap().unwrap();
-        assert_eq!((&buffer[..received.bytes], descriptors.len(), received.truncated), (&b"hello"[..], 1, false));
+        assert_eq!(receive(far.as_fd(), &mut buffer, &mut descriptors).unwrap(), Received::Bytes(5));
+        assert_eq!((&buffer[..5], descriptors.len()), (&b"hello"[..], 1));
         assert!(rustix::io::fcntl_getfd(&descriptors[0]).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
     }
 
     #[test]
-    fn an_empty_socket_is_none_and_a_closed_one_is_the_end() {
+    fn an_empty_socket_is_nothing_and_a_closed_one_is_the_end() {
         let (near, far) = pair(SockType::Stream).unwrap();
-        let (mut buffer, mut descriptors) = ([0; 16], Vec::new());
-        assert!(receive(far.as_fd(), &mut buffer, &mut descriptors).unwrap().is_none());
+        let receive = || found(|buffer, descriptors| receive(far.as_fd(), buffer, descriptors)).0;
+        assert_eq!(receive(), Received::Nothing);
         drop(near);
-        assert_eq!(receive(far.as_fd(), &mut buffer, &mut descriptors).unwrap().unwrap().bytes, 0);
+        assert_eq!(receive(), Received::Bytes(0));
     }
 
     #[test]
@@ -193,8 +377,22 @@ mod tests {
         let (near, far) = pair(SockType::Stream).unwrap();
         send(far.as_fd(), b"unread", None).unwrap();
         drop(near);
-        let (mut buffer, mut descriptors) = ([0; 16], Vec::new());
-        assert_eq!(receive(far.as_fd(), &mut buffer, &mut descriptors).unwrap().unwrap().bytes, 0);
+        assert_eq!(next(&far), both("", ""));
+    }
+
+    #[test]
+    fn what_a_peer_sent_before_it_closed_is_received_although_it_left_something_unread() {
+        for kind in [SockType::Stream, SockType::SeqPacket] {
+            let (near, far) = pair(kind).unwrap();
+            send_marked(&near, "sent");
+            send(far.as_fd(), b"unread", None).unwrap();
+            let (mut buffer, mut copies) = ([0; 16], Vec::new());
+            assert_eq!(recvmsg(far.as_fd(), &mut buffer, libc::MSG_PEEK, Some(&mut copies)).unwrap().bytes, 4);
+            // What a socket tells once, between the look and the taking.
+            drop(near);
+            take(far.as_fd(), &mut buffer[..4]).unwrap();
+            assert_eq!(next(&far), both("", ""), "{kind:?}");
+        }
     }
 
     #[test]
@@ -212,5 +410,170 @@ mod tests {
             packets += 1;
         }
         assert!(packets > 1);
+    }
+
+    #[test]
+    fn a_stream_is_received_up_to_a_descriptor_and_no_byte_or_descriptor_twice() {
+        let (near, far) = pair(SockType::Stream).unwrap();
+        let plain = |text: &str| assert!(send(near.as_fd(), text.as_bytes(), None).unwrap().is_some());
+        plain("a");
+        plain("b");
+        send_marked(&near, "C");
+        send_marked(&near, "D");
+        plain("e");
+        send_marked(&near, &"F".repeat(100));
+        plain("g");
+        assert_eq!(next(&far), both("abC", "C"));
+        assert_eq!(next(&far), both("D", "D"));
+        // The buffer ends within the last one's bytes: its descriptor goes with the first of them.
+        assert_eq!(next(&far), both(&format!("e{}", "F".repeat(63)), &"F".repeat(100)));
+        assert_eq!(next(&far), both(&format!("{}g", "F".repeat(37)), ""));
+        // It ends before the next one, which the kernel looks at all the same.
+        plain(&"h".repeat(32));
+        plain(&"i".repeat(32));
+        send_marked(&near, "J");
+        plain("k");
+        assert_eq!(next(&far), both(&format!("{}{}", "h".repeat(32), "i".repeat(32)), ""));
+        assert_eq!(next(&far), both("J", "J"));
+        assert_eq!(next(&far), both("k", ""));
+        assert_eq!(found(|buffer, descriptors| receive(far.as_fd(), buffer, descriptors)).0, Received::Nothing);
+    }
+
+    #[test]
+    fn what_finds_no_number_waits_with_all_that_comes_with_it() {
+        alone(|| {
+            limit(64);
+            for kind in [SockType::Stream, SockType::SeqPacket] {
+                let (near, far) = pair(kind).unwrap();
+                send_marked(&near, "one");
+                send_marked(&near, "two");
+                let mut taken = take_numbers(0);
+                assert_eq!((next(&far), next_shared(&far)), (None, None), "{kind:?}: no number");
+                assert_eq!(waiting_bytes(far.as_fd()).unwrap(), 6);
+                taken.pop();
+                assert_eq!(next_shared(&far), both("one", "one"), "{kind:?}: one number");
+                taken.pop();
+                assert_eq!(next(&far), both("two", "two"), "{kind:?}: two numbers");
+            }
+        });
+    }
+
+    #[test]
+    fn a_lowered_limit_is_minded_at_once() {
+        alone(|| {
+            for kind in [SockType::Stream, SockType::SeqPacket] {
+                let (near, far) = pair(kind).unwrap();
+                send_marked(&near, "one");
+                send_marked(&near, "two");
+                limit(3);
+                assert_eq!((next(&far), next_shared(&far)), (None, None), "{kind:?}");
+                limit(64);
+                assert_eq!((next(&far), next_shared(&far)), (both("one", "one"), both("two", "two")), "{kind:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn what_needs_no_number_is_received_without_one() {
+        alone(|| {
+            limit(64);
+            let (near, far) = pair(SockType::Stream).unwrap();
+            send(near.as_fd(), b"text", None).unwrap();
+            let _taken = take_numbers(0);
+            assert_eq!(next(&far), both("text", ""));
+        });
+    }
+
+    #[test]
+    fn beside_threads_that_take_the_last_numbers_nothing_is_lost() {
+        alone(|| {
+            limit(64);
+            for (kind, threads) in [(SockType::Stream, 1), (SockType::SeqPacket, 1), (SockType::SeqPacket, 2)] {
+                let (near, far) = pair(kind).unwrap();
+                let texts: Vec<_> = (0..60).map(|number| number.to_string()).collect();
+                for text in &texts {
+                    send_marked(&near, text);
+                }
+                let _taken = take_numbers(threads);
+                beside_busy_threads(threads, || {
+                    for text in texts {
+                        let mut receive = [next, next_shared].into_iter().cycle().filter_map(|receive| receive(&far));
+                        assert_eq!(receive.next(), both(&text, &text), "{kind:?}");
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn of_two_who_receive_each_packet_is_one_s_alone() {
+        alone(|| {
+            limit(64);
+            let (near, far) = pair(SockType::SeqPacket).unwrap();
+            let shared = |meanwhile: &dyn Fn()| {
+                found(|buffer, descriptors| receive_after(far.as_fd(), buffer, descriptors, meanwhile))
+            };
+            let quicker = |text: &'static str| {
+                let far = &far;
+                move || assert_eq!(next_shared(far), both(text, text))
+            };
+            send_marked(&near, "one");
+            assert_eq!(shared(&quicker("one")).0, Received::Nothing);
+            for text in ["two", "three", "four", "five"] {
+                send_marked(&near, text);
+            }
+            assert_eq!(shared(&quicker("two")), (Received::Bytes(5), "three".into(), "three".into()));
+
+            let mut taken = take_numbers(2);
+            let starved = || {
+                quicker("four")();
+                std::mem::forget(null());
+            };
+            assert_eq!(shared(&starved).0, Received::Lost, "five had no number, and the copy is of four");
+            taken.pop();
+            send_marked(&near, "six");
+            assert_eq!(shared(&|| {}), (Received::Bytes(3), "six".into(), "six".into()));
+        });
+    }
+
+    #[test]
+    fn a_peer_that_sends_more_descriptors_than_one_leaves_none_open() {
+        alone(|| {
+            let (near, far) = pair(SockType::SeqPacket).unwrap();
+            let many: Vec<_> = (0..250).map(|_| null()).collect();
+            let many: Vec<_> = many.iter().map(AsFd::as_fd).collect();
+            let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(250))];
+            let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+            let before = open();
+            for receive in [next, next_shared] {
+                let mut ancillary = SendAncillaryBuffer::new(&mut space);
+                assert!(ancillary.push(SendAncillaryMessage::ScmRights(&many)));
+                sendmsg(&near, &[IoSlice::new(b"many")], &mut ancillary, SendFlags::empty()).unwrap();
+                let (text, _) = receive(&far).unwrap();
+                assert_eq!((text.as_str(), open()), ("many", before));
+            }
+        });
+    }
+
+    #[test]
+    fn options_of_a_shared_socket_leave_no_descriptor_open_where_the_kernel_has_them() {
+        const SO_PASSPIDFD: libc::c_int = 76;
+        alone(|| {
+            let (near, far) = pair(SockType::SeqPacket).unwrap();
+            for option in [libc::SO_PASSCRED, libc::SO_PASSSEC, SO_PASSPIDFD] {
+                let on: libc::c_int = 1;
+                // SAFETY: the value is a number of the length that is said.
+                unsafe {
+                    let (fd, length) = (far.as_raw_fd(), size_of_val(&on) as libc::socklen_t);
+                    libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const on).cast(), length);
+                }
+            }
+            let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+            let before = open();
+            for receive in [next, next_shared] {
+                send_marked(&near, "packet");
+                assert_eq!((receive(&far), open()), (both("packet", "packet"), before));
+            }
+        });
     }
 }

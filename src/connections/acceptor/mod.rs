@@ -699,7 +699,7 @@ impl State {
             let Some(worker) = self.workers.get_mut(&id) else { return };
             match worker.queue.receive_returned() {
                 Ok(Taken::Connection(connection)) => self.place_refused(connection),
-                Ok(Taken::Probe) => {}
+                Ok(Taken::Probe | Taken::Lost) => {}
                 Ok(Taken::Nothing | Taken::Starved | Taken::End) => return,
                 Err(error) => return self.broken(id, error),
             }
@@ -744,7 +744,7 @@ impl State {
         loop {
             match worker.queue.take_back() {
                 Ok(Taken::Connection(connection)) => connections.push(connection),
-                Ok(Taken::Probe) => {}
+                Ok(Taken::Probe | Taken::Lost) => {}
                 // Starved: without a descriptor to take one with, it stays; the next tick sees to it.
                 Ok(Taken::Nothing | Taken::End | Taken::Starved) | Err(_) => return connections,
             }
@@ -810,7 +810,7 @@ impl State {
                     worker.put = worker.put.saturating_sub(1);
                     self.place(connection);
                 }
-                Ok(Taken::Probe) => worker.put = worker.put.saturating_sub(1),
+                Ok(Taken::Probe | Taken::Lost) => worker.put = worker.put.saturating_sub(1),
                 Ok(Taken::Nothing | Taken::End | Taken::Starved) | Err(_) => break,
             }
         }
