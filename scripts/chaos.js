@@ -5,7 +5,7 @@
 
 const os = require('node:os');
 const { parseArgs } = require('node:util');
-const user = require('./chaos/user');
+const user = require('../__test__/support/user');
 const { attack, details, guarantees, isBroken, table } = require('./chaos/run');
 
 const usage = `node scripts/chaos.js [options]

@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { attack, details, guarantees, isBroken } = require('../../scripts/chaos/run');
-const user = require('../../scripts/chaos/user');
+const user = require('../support/user');
 const way = require('../support/way');
 
 const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));

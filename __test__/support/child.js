@@ -31,12 +31,13 @@ class Child {
    * @param {boolean} [options.detached] in a process group of its own (the default), which ends as a whole
    * @param {Record<string, string | number>} [options.env] added to the environment
    * @param {Partial<Record<keyof typeof ULIMITS, number>>} [options.limits]
+   * @param {string[]} [options.under] the first words of the command: a program that runs node, see ./kernel
    */
-  constructor(args, { detached = true, env, limits = {}, ...options }) {
+  constructor(args, { detached = true, env, limits = {}, under = [], ...options }) {
     const commands = Object.entries(limits)
       .filter(([, most]) => most !== undefined)
       .map(([name, most]) => `${ULIMITS[name](most)} && `);
-    const command = [process.execPath, ...args];
+    const command = [...under, process.execPath, ...args];
     if (commands.length > 0) command.unshift('/bin/sh', '-c', `${commands.join('')}exec "$0" "$@"`);
     const [file, ...rest] = command;
     this.process = spawn(file, rest, { ...options, detached, env: { ...process.env, ...env } });

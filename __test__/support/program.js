@@ -3,7 +3,9 @@
 const assert = require('node:assert/strict');
 const path = require('node:path');
 const { Child } = require('./child');
+const { under } = require('./kernel');
 const { PREFIX } = require('./preload');
+const user = require('./user');
 const way = require('./way');
 
 const PRELOAD = path.join(__dirname, 'preload.js');
@@ -28,15 +30,18 @@ class Program extends Child {
   #end;
   #watchdog = setTimeout(() => this.#expire(), WATCHDOG);
 
-  constructor(file, { env, nodeArgs = [], descriptors } = {}) {
+  constructor(file, { env, nodeArgs = [], descriptors, processes, kernel = process.env.KERNEL } = {}) {
     super([...nodeArgs, file], {
+      // The limit of processes is its user's.
+      ...(processes && user.ids()),
       cwd: path.dirname(file),
       env: {
         NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require ${JSON.stringify(PRELOAD)}`,
         CLUSTER: way,
         ...env,
       },
-      limits: { descriptors },
+      limits: { descriptors, processes },
+      under: kernel && under(kernel),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#file = file;
@@ -127,6 +132,8 @@ class Program extends Child {
  * @param {Record<string, string | number>} [options.env] added to the environment
  * @param {string[]} [options.nodeArgs] arguments of node itself
  * @param {number} [options.descriptors] the most that each of its processes may have
+ * @param {number} [options.processes] the most that it may have in all, threads counted, as a user of its own
+ * @param {string} [options.kernel] one that knows or allows less, see ./kernel
  * @param {(number | string)[]} [options.exits] the code or signal of every worker that is to end
  * @param {RegExp} [options.stderr] the lines to expect there
  * @param {(program: Program) => Promise<void>} body

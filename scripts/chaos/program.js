@@ -10,7 +10,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { Child } = require('../../__test__/support/child');
 const { now } = require('./time');
-const user = require('./user');
+const user = require('../../__test__/support/user');
 
 const PROGRAMS = path.join(__dirname, 'programs');
 const STDERR_KEPT = 20_000;

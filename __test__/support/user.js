@@ -1,6 +1,7 @@
 'use strict';
 
-// As whom the attacked programs run: as an ordinary user, whom limits hold. They do not hold root.
+// As whom attacked programs, and those of tests about limits, run: as an ordinary user, whom limits hold. They do not
+// hold root.
 
 const fs = require('node:fs');
 const { spawnSync } = require('node:child_process');
@@ -40,6 +41,11 @@ module.exports = {
 
   /** What spawn() is to be told. */
   ids: () => (isRoot && !asRoot() ? { uid, gid: uid } : {}),
+
+  /** Why there is no user whose processes are the program's alone; undefined: there is. For a test's name. */
+  get shared() {
+    return isRoot ? asRoot() : 'only root can start it as a user of its own';
+  },
 
   /** Gives a file to the programs' user. */
   give(file) {
