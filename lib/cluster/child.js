@@ -56,6 +56,8 @@ class Child {
   /** Round-robin handles by the number of their listener. */
   #byListener = new Map();
   #places = new Places();
+  /** The wait for a descriptor, or for memory. */
+  #pause;
   /** How many round-robin handles keep the process alive. */
   #references = 0;
   /** Whether the primary was told that we go of our own will. */
@@ -74,32 +76,64 @@ class Child {
       if (!worker.exitedAfterDisconnect) process.exit(0);
     });
     if (handoff >= 0) {
-      this.#intake = new native.Intake(handoff, (listener, fd) => this.#onconnection(listener, fd));
+      this.#intake = new native.Intake(handoff, (listener, fd, asks) =>
+        this.#onconnection(listener, fd, asks),
+      );
     }
   }
 
-  /** A connection, straight from the primary's acceptor. */
-  #onconnection(listener, fd) {
+  /** A connection, straight from the primary's acceptor. It may ask us to say when there is room for another. */
+  #onconnection(listener, fd, asks) {
     if (fd < 0) {
-      setTimeout(() => this.#intake.resume(), STARVED_PAUSE).unref();
+      this.#pause ??= setTimeout(() => {
+        this.#pause = undefined;
+        this.#intake.resume();
+      }, STARVED_PAUSE);
       return;
     }
-    const kind = this.#byListener.get(listener)?.kind ?? native.descriptorKind(fd);
-    withHandles(({ open }) => this.#serve(listener, open(kind, fd), fd));
+    withHandles(({ open }) => this.#serve(listener, fd, asks, open));
   }
 
-  #serve(listener, handle, fd) {
-    const entry = this.#byListener.get(listener);
-    // Node's message of a new connection, for those who listen to it.
-    if (process.listenerCount('internalMessage') > 0) {
+  #serve(listener, fd, asks, open) {
+    let entry = this.#byListener.get(listener);
+    const heard = process.listenerCount('internalMessage') > 0;
+    if (!heard && !takes(entry)) return this.#giveBack(listener, fd);
+    const handle = open(entry?.kind ?? native.descriptorKind(fd), fd);
+    if (heard) {
+      // Node's message of a new connection, for those who listen to it.
       process.emit('internalMessage', { cmd: 'NODE_CLUSTER', act: 'newconn', key: entry?.key }, handle);
+      entry = this.#byListener.get(listener);
+      if (!takes(entry)) {
+        this.#giveBack(listener, duplicate(fd));
+        handle.close();
+        return;
+      }
     }
-    if (this.#byListener.has(listener) && !isFull(entry.server)) {
-      entry.handle.onconnection(0, handle);
-    } else {
-      this.#intake.giveBack(listener, fd);
-      handle.close();
-    }
+    entry.handle.onconnection(0, handle);
+    if (asks) this.#tellOfRoom(listener);
+  }
+
+  #giveBack(listener, fd) {
+    if (fd >= 0) this.#intake.giveBack(listener, fd);
+    if (this.#byListener.has(listener)) this.#tellWhenRoom(listener);
+  }
+
+  /** Tells the primary, once, that the server has room for another connection: now, or when it has. */
+  #tellOfRoom(listener) {
+    if (takes(this.#byListener.get(listener))) this.#intake.hasRoom(listener);
+    else this.#tellWhenRoom(listener);
+  }
+
+  /** As `tellOfRoom`, of a server that is full. Node's calls a function of its own whenever a connection has closed. */
+  #tellWhenRoom(listener) {
+    const { server } = this.#byListener.get(listener);
+    if (Object.hasOwn(server, '_emitCloseIfDrained')) return;
+    const value = () => {
+      delete server._emitCloseIfDrained;
+      server._emitCloseIfDrained();
+      if (this.#byListener.has(listener)) this.#tellOfRoom(listener);
+    };
+    Object.defineProperty(server, '_emitCloseIfDrained', { configurable: true, writable: true, value });
   }
 
   getServer(server, options, callback) {
@@ -257,10 +291,24 @@ class Places {
   }
 }
 
-/** Whether a server takes no connection now: another worker may. One that drops by itself gets it. */
-function isFull({ maxConnections, _connections, dropMaxConnection }) {
-  if (maxConnections == null || (maxConnections === 0 && ZERO_IS_NO_LIMIT)) return false;
-  return _connections >= maxConnections && !dropMaxConnection;
+/**
+ * Whether there is a server that takes a connection now; if not, another worker may. One that drops by itself gets it.
+ * @param {{ server: import('node:net').Server & { _connections: number } } | undefined} entry
+ */
+function takes(entry) {
+  if (!entry) return false;
+  const { maxConnections, dropMaxConnection } = entry.server;
+  if (maxConnections == null || (maxConnections === 0 && ZERO_IS_NO_LIMIT) || dropMaxConnection) return true;
+  return entry.server._connections < maxConnections;
+}
+
+/** A duplicate of a descriptor, -1 where there is none to be had. */
+function duplicate(fd) {
+  try {
+    return native.duplicate(fd);
+  } catch {
+    return -1;
+  }
 }
 
 module.exports = install;

@@ -1,13 +1,14 @@
 //! The handoff: the queue of accepted connections between the primary and one worker.
 //!
-//! It is a pair of `SOCK_SEQPACKET` sockets, and the kernel keeps the queue. A packet is six bytes, the number of
-//! the listener and a serial number, and carries one connection:
+//! It is a pair of `SOCK_SEQPACKET` sockets, and the kernel keeps the queue. A packet is six bytes, the
+//! number of a listener and a serial number, and may carry one connection:
 //!
 //! ```text
-//!   primary                                     worker
-//!   Queue ── near ═══ listener, connection ═══► far ── Intake
-//!              ▲                                 ║
-//!              ╚════ a refused connection ═══════╝
+//!   primary                                      worker
+//!   Queue ── near ═══ listener, connection ════► far ── Intake
+//!              ▲                                  ║
+//!              ╠═════ listener, connection ═══════╣  given back: the worker has no room for it
+//!              ╚═════ listener ═══════════════════╝  it has room again
 //! ```
 //!
 //! The primary keeps a duplicate of the worker's end, `far`. With it, it takes back what the worker has not
@@ -21,17 +22,20 @@
 //!
 //! A packet for listener 0 carries nothing: it is a *probe*, left in the queue of a stuck worker. When the
 //! worker has taken it, it runs again.
+//!
+//! A worker that gave a connection back says when it has room again, once. So does one that was handed a
+//! connection with [`ASKS`] set: more of them wait.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{getsockopt, sockopt, SockType};
 
 use crate::connections::policy::WorkerId;
 use crate::os::error::{Error, Result};
 use crate::os::socket::{self, Received};
 
-/// The number of a listener, never 0.
+/// The number of a listener, never 0 and below 2³¹.
 pub type ListenerId = u32;
 
 /// What tells a packet from those before and after it.
@@ -46,6 +50,10 @@ type Buffer = [u8; PACKET + 1];
 /// The listener that a probe names.
 const PROBE: ListenerId = 0;
 
+/// Set in a packet with a connection: the worker is asked to say when it has room for another. Set in one without:
+/// it says so.
+const ASKS: ListenerId = 1 << 31;
+
 /// An accepted connection on its way to a worker.
 #[derive(Debug)]
 pub struct Connection {
@@ -53,14 +61,14 @@ pub struct Connection {
     pub listener: ListenerId,
     /// The connection.
     pub socket: OwnedFd,
-    /// The workers that gave it back.
-    pub refused_by: Vec<WorkerId>,
+    /// Whether its worker is asked to say when it has room for another.
+    pub asks: bool,
 }
 
 impl Connection {
-    /// A connection that nobody has refused.
+    /// A connection, and no question.
     pub fn new(listener: ListenerId, socket: OwnedFd) -> Self {
-        Connection { listener, socket, refused_by: Vec::new() }
+        Connection { listener, socket, asks: false }
     }
 }
 
@@ -72,10 +80,8 @@ pub struct Queue {
     far: OwnedFd,
     /// The next packet's.
     serial: Serial,
-    /// Connections that were put into the queue, less those taken back.
-    handed: u64,
-    /// Connections that the worker gave back.
-    returned: u64,
+    /// Packets in the queue, if the worker has taken none since it was last looked at.
+    queued: usize,
 }
 
 /// What a worker's end sent back, or what was taken out of its queue.
@@ -85,6 +91,8 @@ pub enum Taken {
     Connection(Connection),
     /// A probe.
     Probe,
+    /// The worker has room again for connections of this listener.
+    Room(ListenerId),
     /// Nothing is there now.
     Nothing,
     /// The process has no descriptor left to receive one: nothing was taken, ask again later.
@@ -99,7 +107,7 @@ pub enum Taken {
 impl Queue {
     /// The queue of `worker`; `far` is the primary's duplicate of the worker's end.
     pub fn new(worker: WorkerId, near: OwnedFd, far: OwnedFd) -> Self {
-        Queue { worker, near, far, serial: 0, handed: 0, returned: 0 }
+        Queue { worker, near, far, serial: 0, queued: 0 }
     }
 
     /// The primary's end: readable when the worker gives something back, writable when there is room.
@@ -113,17 +121,12 @@ impl Queue {
     /// # Errors
     /// [`Error::HandoffShut`]; [`Error::Os`], `ETOOMANYREFS` when the user has too many descriptors in flight.
     pub fn put(&mut self, connection: &Connection) -> Result<bool> {
-        let packet = packet(connection.listener, self.serial);
-        let sent = match socket::send(self.near.as_fd(), &packet, Some(connection.socket.as_fd())) {
+        let word = if connection.asks { connection.listener | ASKS } else { connection.listener };
+        match self.send(word, Some(connection.socket.as_fd())) {
             // A death does not say this: we hold the worker's end too.
-            Err(Error::Os { errno: Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN, .. }) => {
-                return Err(Error::HandoffShut { worker: self.worker });
-            }
-            sent => sent?,
-        };
-        self.serial = self.serial.wrapping_add(1);
-        self.handed += u64::from(sent.is_some());
-        Ok(sent.is_some())
+            Err(error) if is_end(&error) => Err(Error::HandoffShut { worker: self.worker }),
+            sent => sent,
+        }
     }
 
     /// Leaves a probe in the queue. A full queue needs none.
@@ -131,8 +134,28 @@ impl Queue {
     /// # Errors
     /// [`Error::Os`].
     pub fn probe(&mut self) -> Result<()> {
+        self.send(PROBE, None).map(drop)
+    }
+
+    fn send(&mut self, word: ListenerId, carried: Option<BorrowedFd<'_>>) -> Result<bool> {
+        let sent = socket::send(self.near.as_fd(), &packet(word, self.serial), carried)?.is_some();
         self.serial = self.serial.wrapping_add(1);
-        socket::send(self.near.as_fd(), &packet(PROBE, self.serial), None).map(drop)
+        self.queued += usize::from(sent);
+        Ok(sent)
+    }
+
+    /// How many packets were in the queue when it was last looked at, and put in since.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Looks at the queue; whether the worker has taken something since the last look.
+    ///
+    /// # Errors
+    /// [`Error::Os`].
+    pub fn look(&mut self) -> Result<bool> {
+        let depth = self.depth()?;
+        Ok(depth < std::mem::replace(&mut self.queued, depth))
     }
 
     /// How many packets the worker has not taken yet.
@@ -143,12 +166,6 @@ impl Queue {
         socket::waiting_bytes(self.far.as_fd()).map(|bytes| bytes / PACKET)
     }
 
-    /// How many connections have been put in and not been taken back: those that wait and those that the
-    /// worker took.
-    pub fn handed(&self) -> u64 {
-        self.handed
-    }
-
     /// Takes the oldest packet back out of the queue, before the worker does.
     ///
     /// # Errors
@@ -156,34 +173,35 @@ impl Queue {
     pub fn take_back(&mut self) -> Result<Taken> {
         // The worker's end is the worker's, too: it may have had it skip what is looked at.
         socket::look_from_the_start(self.far.as_fd())?;
-        let taken = take_shared(self.far.as_fd(), self.worker, self.handed)?;
-        self.handed -= u64::from(matches!(taken, Taken::Connection(_) | Taken::Lost));
+        let taken = take_shared(self.far.as_fd(), self.worker)?;
+        if matches!(taken, Taken::Connection(_) | Taken::Probe | Taken::Lost) {
+            self.queued = self.queued.saturating_sub(1);
+        }
         Ok(taken)
     }
 
-    /// Receives a connection that the worker has refused.
+    /// Receives what the worker sends: a connection that it gives back, or that it has room again.
     ///
     /// # Errors
-    /// [`Error::BadHandoff`] when the worker sends what it cannot have been handed, [`Error::HandoffShut`] when
-    /// it will send nothing more.
-    pub fn receive_returned(&mut self) -> Result<Taken> {
-        let owned = self.handed.saturating_sub(self.returned);
+    /// [`Error::BadHandoff`] when it sends what no worker sends, [`Error::HandoffShut`] when it will send nothing
+    /// more, [`Error::Os`].
+    pub fn receive(&mut self) -> Result<Taken> {
+        let worker = self.worker;
         let (mut buffer, mut descriptors) = (Buffer::default(), Vec::new());
         let received = socket::receive(self.near.as_fd(), &mut buffer, &mut descriptors)?;
-        let mut taken = read(received, &buffer, descriptors, self.worker, owned)?;
-        if matches!(taken, Taken::End) {
+        match read(received, &buffer, descriptors, worker)? {
             // We hold the worker's end too: it was shut down, and would be readable for ever.
-            return Err(Error::HandoffShut { worker: self.worker });
+            Taken::End => Err(Error::HandoffShut { worker }),
+            Taken::Probe => Err(bad(worker, PACKET, 0, PROBE)),
+            Taken::Connection(Connection { listener, asks: true, .. }) => Err(bad(worker, PACKET, 1, listener | ASKS)),
+            taken => Ok(taken),
         }
-        if let Taken::Connection(connection) = &mut taken {
-            if owned == 0 || getsockopt(&connection.socket, sockopt::SockType) != Ok(SockType::Stream) {
-                let listener = connection.listener;
-                return Err(Error::BadHandoff { worker: self.worker, length: PACKET, descriptors: 1, listener, owned });
-            }
-            self.returned += 1;
-            connection.refused_by.push(self.worker);
-        }
-        Ok(taken)
+    }
+
+    /// Lets the worker send nothing more; what it has sent can still be received.
+    pub fn close_to_worker(&self) {
+        // One that has shut it down itself is as deaf.
+        let _ = rustix::net::shutdown(&self.near, rustix::net::Shutdown::Read);
     }
 }
 
@@ -191,12 +209,32 @@ impl Queue {
 #[derive(Debug)]
 pub struct Intake {
     far: OwnedFd,
+    /// What is to be sent to the primary, whose buffer is full.
+    unsent: VecDeque<Answer>,
+}
+
+/// What a worker says to the primary.
+#[derive(Debug)]
+enum Answer {
+    GivesBack(Connection),
+    HasRoom(ListenerId),
+}
+
+/// How far the primary has been sent what is for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing waits. (If the primary is gone, nobody waits for it.)
+    All,
+    /// Its buffer is full: the worker's end becomes writable when [`Intake::flush`] may go on.
+    Full,
+    /// The kernel takes no descriptor for now (`ETOOMANYREFS`, `ENOMEM` …), and no event tells when it does.
+    Later,
 }
 
 impl Intake {
     /// The intake over the worker's end.
     pub fn new(far: OwnedFd) -> Self {
-        Intake { far }
+        Intake { far, unsent: VecDeque::new() }
     }
 
     /// The worker's end: readable when a connection waits.
@@ -209,50 +247,69 @@ impl Intake {
     /// # Errors
     /// [`Error::Os`] or [`Error::BadHandoff`]: the other process is no primary of ours.
     pub fn take(&self) -> Result<Taken> {
-        take_shared(self.far.as_fd(), 0, 0)
+        match take_shared(self.far.as_fd(), 0)? {
+            Taken::Room(listener) => Err(bad(0, PACKET, 0, listener | ASKS)),
+            taken => Ok(taken),
+        }
     }
 
-    /// Gives a connection back, for another worker. It blocks while the primary's buffer is full, which is
-    /// the time that the acceptor needs to read it.
-    ///
-    /// # Errors
-    /// [`Error::Os`] when the primary is gone.
-    pub fn give_back(&self, listener: ListenerId, connection: BorrowedFd<'_>) -> Result<()> {
-        use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-        // Nobody but the primary reads them: no two need be told apart.
-        while socket::send(self.far(), &packet(listener, 0), Some(connection))?.is_none() {
-            let mut writable = [PollFd::new(self.far(), PollFlags::POLLOUT)];
-            match poll(&mut writable, PollTimeout::NONE) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Error::os("poll", errno)),
+    /// Gives a connection back, for another worker. It never blocks: what the primary does not take now waits.
+    pub fn give_back(&mut self, listener: ListenerId, connection: OwnedFd) -> Sent {
+        self.unsent.push_back(Answer::GivesBack(Connection::new(listener, connection)));
+        self.flush()
+    }
+
+    /// Says that there is room again for connections of a listener.
+    pub fn has_room(&mut self, listener: ListenerId) -> Sent {
+        self.unsent.push_back(Answer::HasRoom(listener));
+        self.flush()
+    }
+
+    /// Sends what waits to be sent.
+    pub fn flush(&mut self) -> Sent {
+        while let Some(answer) = self.unsent.front() {
+            let (word, carried) = match answer {
+                Answer::GivesBack(connection) => (connection.listener, Some(connection.socket.as_fd())),
+                Answer::HasRoom(listener) => (listener | ASKS, None),
+            };
+            // Nobody but the primary reads them: no two need be told apart.
+            match socket::send(self.far.as_fd(), &packet(word, 0), carried) {
+                Ok(Some(_)) => drop(self.unsent.pop_front()),
+                Ok(None) => return Sent::Full,
+                // The primary is gone, and with it all who could serve these.
+                Err(error) if is_end(&error) => self.unsent.clear(),
+                Err(_) => return Sent::Later,
             }
         }
-        Ok(())
+        Sent::All
     }
 }
 
-fn packet(listener: ListenerId, serial: Serial) -> [u8; PACKET] {
+/// Whether an error of `sendmsg` says that the peer is gone. Any other is of this moment.
+fn is_end(error: &Error) -> bool {
+    matches!(error, Error::Os { errno: Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN, .. })
+}
+
+fn bad(worker: WorkerId, length: usize, descriptors: usize, listener: ListenerId) -> Error {
+    Error::BadHandoff { worker, length, descriptors, listener }
+}
+
+fn packet(word: ListenerId, serial: Serial) -> [u8; PACKET] {
     let (mut packet, length) = ([0; PACKET], size_of::<ListenerId>());
-    packet[..length].copy_from_slice(&listener.to_le_bytes());
+    packet[..length].copy_from_slice(&word.to_le_bytes());
     packet[length..].copy_from_slice(&serial.to_le_bytes());
     packet
 }
 
 /// Takes a packet out of the queue, from which the other process takes packets, too.
-fn take_shared(socket: BorrowedFd<'_>, worker: WorkerId, owned: u64) -> Result<Taken> {
+fn take_shared(socket: BorrowedFd<'_>, worker: WorkerId) -> Result<Taken> {
     let (mut buffer, mut descriptors) = (Buffer::default(), Vec::new());
     let received = socket::receive_shared(socket, &mut buffer, &mut descriptors)?;
-    read(received, &buffer, descriptors, worker, owned)
+    read(received, &buffer, descriptors, worker)
 }
 
 /// What was received is a packet of ours, or it is refused.
-fn read(
-    received: Received,
-    buffer: &Buffer,
-    mut descriptors: Vec<OwnedFd>,
-    worker: WorkerId,
-    owned: u64,
-) -> Result<Taken> {
+fn read(received: Received, buffer: &Buffer, mut descriptors: Vec<OwnedFd>, worker: WorkerId) -> Result<Taken> {
     let length = match received {
         Received::Nothing => return Ok(Taken::Nothing),
         Received::Starved(_) => return Ok(Taken::Starved),
@@ -260,19 +317,21 @@ fn read(
         Received::Bytes(0) if descriptors.is_empty() => return Ok(Taken::End),
         Received::Bytes(length) => length,
     };
-    let bad = |listener, descriptors| Error::BadHandoff { worker, length, descriptors, listener, owned };
-    let &[a, b, c, d, _, _] = &buffer[..length] else { return Err(bad(0, descriptors.len())) };
-    let listener = ListenerId::from_le_bytes([a, b, c, d]);
+    let &[a, b, c, d, _, _] = &buffer[..length] else { return Err(bad(worker, length, descriptors.len(), 0)) };
+    let word = ListenerId::from_le_bytes([a, b, c, d]);
+    let (listener, asks) = (word & !ASKS, word & ASKS != 0);
     match (listener, descriptors.len(), descriptors.pop()) {
-        (PROBE, 0, None) => Ok(Taken::Probe),
-        (listener, 1, Some(socket)) if listener != PROBE => Ok(Taken::Connection(Connection::new(listener, socket))),
-        (listener, count, _) => Err(bad(listener, count)),
+        (PROBE, 0, None) if !asks => Ok(Taken::Probe),
+        (1.., 0, None) if asks => Ok(Taken::Room(listener)),
+        (1.., 1, Some(socket)) => Ok(Taken::Connection(Connection { listener, socket, asks })),
+        (_, count, _) => Err(bad(worker, length, count, word)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::SockType;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 
@@ -329,7 +388,6 @@ mod tests {
             says_hello(taken(queue.take_back()), client);
         }
         assert!(matches!(queue.take_back(), Ok(Taken::Nothing)));
-        assert_eq!(queue.handed(), 1);
     }
 
     #[test]
@@ -343,22 +401,74 @@ mod tests {
             }
             clients.push(client);
         }
-        assert_eq!((queue.depth().unwrap(), queue.handed()), (clients.len(), clients.len() as u64));
+        assert_eq!((queue.depth().unwrap(), queue.queued()), (clients.len(), clients.len()));
         for client in clients {
             says_hello(taken(intake.take()), client);
         }
     }
 
     #[test]
-    fn a_refused_connection_comes_back_and_says_who_refused_it() {
-        let (mut queue, intake) = queue();
+    fn a_refused_connection_comes_back_and_so_does_word_of_room() {
+        let (mut queue, mut intake) = queue();
         let client = put(&mut queue, 3);
         let connection = taken(intake.take());
-        intake.give_back(connection.listener, connection.socket.as_fd()).unwrap();
-        drop(connection);
-        let returned = taken(queue.receive_returned());
-        assert_eq!((returned.listener, &returned.refused_by[..]), (3, &[7][..]));
+        assert_eq!(intake.give_back(3, connection.socket), Sent::All);
+        assert_eq!(intake.has_room(3), Sent::All);
+        let returned = taken(queue.receive());
+        assert_eq!(returned.listener, 3);
         says_hello(returned, client);
+        assert!(matches!(queue.receive(), Ok(Taken::Room(3))));
+        assert!(matches!(queue.receive(), Ok(Taken::Nothing)));
+    }
+
+    #[test]
+    fn a_worker_is_asked_to_say_when_it_has_room() {
+        let (mut queue, intake) = queue();
+        let (mut connection, _client) = connection(3);
+        for asks in [true, false] {
+            connection.asks = asks;
+            assert!(queue.put(&connection).unwrap());
+            let taken = taken(intake.take());
+            assert_eq!((taken.listener, taken.asks), (3, asks));
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_waits_for_a_primary_that_does_not_read() {
+        let (mut queue, mut intake) = queue();
+        let mut clients = Vec::new();
+        loop {
+            clients.push(put(&mut queue, 1));
+            let connection = taken(intake.take());
+            match intake.give_back(1, connection.socket) {
+                Sent::All => {}
+                Sent::Full => break,
+                Sent::Later => panic!("a buffer that is full is not a lack of memory"),
+            }
+        }
+        clients.push(put(&mut queue, 1));
+        let connection = taken(intake.take());
+        assert_eq!(intake.give_back(1, connection.socket), Sent::Full);
+        assert_eq!(intake.has_room(1), Sent::Full);
+        let unsent = clients.split_off(clients.len() - 2);
+        for client in clients {
+            says_hello(taken(queue.receive()), client);
+        }
+        assert_eq!(intake.flush(), Sent::All);
+        for client in unsent {
+            says_hello(taken(queue.receive()), client);
+        }
+        assert!(matches!(queue.receive(), Ok(Taken::Room(1))));
+    }
+
+    #[test]
+    fn what_was_to_go_to_a_primary_that_is_gone_is_closed() {
+        let (mut queue, mut intake) = queue();
+        let mut client = put(&mut queue, 1);
+        let connection = taken(intake.take());
+        drop(queue);
+        assert_eq!(intake.give_back(1, connection.socket), Sent::All);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]
@@ -369,38 +479,55 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_cannot_return_what_it_was_not_handed() {
+    fn a_look_tells_whether_something_was_taken() {
         let (mut queue, intake) = queue();
-        let (invented, _client) = connection(1);
-        intake.give_back(1, invented.socket.as_fd()).unwrap();
-        assert!(matches!(queue.receive_returned(), Err(Error::BadHandoff { worker: 7, owned: 0, .. })));
+        let _clients = [put(&mut queue, 1), put(&mut queue, 1)];
+        assert_eq!((queue.look(), queue.queued()), (Ok(false), 2));
+        drop(taken(intake.take()));
+        assert_eq!((queue.look(), queue.queued()), (Ok(true), 1));
+        drop(taken(queue.take_back()));
+        assert_eq!((queue.look(), queue.queued()), (Ok(false), 0));
     }
 
     #[test]
-    fn a_worker_cannot_return_a_file() {
-        let (mut queue, intake) = queue();
-        let _client = put(&mut queue, 1);
-        intake.give_back(1, std::fs::File::open("/dev/null").unwrap().as_fd()).unwrap();
-        assert!(matches!(queue.receive_returned(), Err(Error::BadHandoff { .. })));
+    fn what_was_sent_before_the_good_bye_is_received() {
+        let (mut queue, mut intake) = queue();
+        let clients = [put(&mut queue, 1), put(&mut queue, 1)];
+        let [first, second] = [taken(intake.take()), taken(intake.take())];
+        assert_eq!(intake.give_back(1, first.socket), Sent::All);
+        queue.close_to_worker();
+        assert_eq!(intake.give_back(1, second.socket), Sent::All);
+        let [client, mut late] = clients;
+        says_hello(taken(queue.receive()), client);
+        assert_eq!(queue.receive().unwrap_err(), Error::HandoffShut { worker: 7 });
+        assert_eq!(late.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]
     fn a_worker_that_shuts_its_end_down_is_found_out() {
         let (mut queue, intake) = queue();
         rustix::net::shutdown(intake.far(), rustix::net::Shutdown::Write).unwrap();
-        assert_eq!(queue.receive_returned().unwrap_err(), Error::HandoffShut { worker: 7 });
+        assert_eq!(queue.receive().unwrap_err(), Error::HandoffShut { worker: 7 });
         rustix::net::shutdown(intake.far(), rustix::net::Shutdown::Read).unwrap();
         assert_eq!(queue.put(&connection(1).0), Err(Error::HandoffShut { worker: 7 }));
     }
 
     #[test]
     fn packets_that_nobody_of_ours_writes_are_refused() {
-        for (bytes, descriptors) in [(&b"abc"[..], 0), (b"abcdef", 0), (b"abcdefg", 1), (b"\0\0\0\0ef", 1)] {
+        let none_of_ours = [
+            (&b"abc"[..], 0),
+            (b"abcdef", 0),
+            (b"abcdefg", 1),
+            (b"\0\0\0\0ef", 1),
+            (b"\0\0\0\0ef", 0),
+            (b"\x01\0\0\x80ef", 1),
+        ];
+        for (bytes, descriptors) in none_of_ours {
             let (mut queue, intake) = queue();
             let (connection, _client) = connection(1);
             let carried = (descriptors == 1).then(|| connection.socket.as_fd());
             socket::send(intake.far(), bytes, carried).unwrap();
-            assert!(matches!(queue.receive_returned(), Err(Error::BadHandoff { .. })), "{bytes:?}");
+            assert!(matches!(queue.receive(), Err(Error::BadHandoff { .. })), "{bytes:?}");
         }
     }
 

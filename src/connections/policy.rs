@@ -7,7 +7,7 @@ pub type WorkerId = u32;
 
 /// Round robin over the workers of one listener, in the order in which they came.
 ///
-/// The worker that was chosen goes to the end of the line. One that could not be chosen keeps its place, so
+/// The worker that was chosen goes to the end of the line. One that could not be chosen stays where it is, so
 /// that after a pause it is the first to be asked.
 #[derive(Debug, Default)]
 pub struct Rotation {
@@ -39,6 +39,11 @@ impl Rotation {
         self.line.is_empty()
     }
 
+    /// Whether there is no choice.
+    pub fn has_one(&self) -> bool {
+        self.line.len() == 1
+    }
+
     /// The workers, first the one whose turn it is.
     pub fn iter(&self) -> impl Iterator<Item = WorkerId> + '_ {
         self.line.iter().copied()
@@ -46,8 +51,8 @@ impl Rotation {
 
     /// The first worker that `ready` accepts; it goes to the end of the line.
     pub fn next(&mut self, ready: impl FnMut(&WorkerId) -> bool) -> Option<WorkerId> {
-        let place = self.line.iter().position(ready)?;
-        let worker = self.line.remove(place).expect("`position` found it");
+        let position = self.line.iter().position(ready)?;
+        let worker = self.line.remove(position)?;
         self.line.push_back(worker);
         Some(worker)
     }

@@ -14,14 +14,15 @@ struct Packet {
     bytes: Vec<u8>,
     /// Which descriptors came along, by their place in [`Queues::watched`].
     descriptors: Vec<usize>,
-    stream: bool,
 }
 
 /// What shall become of a packet.
 #[derive(Debug, PartialEq, Eq)]
 enum Expected {
-    Connection(ListenerId, usize),
+    /// The listener, whether the worker is asked for room, the descriptor.
+    Connection(ListenerId, bool, usize),
     Probe,
+    Room(ListenerId),
     Nothing,
     End,
     Refused,
@@ -29,19 +30,38 @@ enum Expected {
 
 impl Packet {
     fn expected(&self) -> Expected {
-        let listener = self.bytes.iter().take(4).rev().fold(0, |number, byte| number << 8 | ListenerId::from(*byte));
-        match (self.bytes.len(), listener, &self.descriptors[..]) {
-            (0, _, []) => Expected::End,
-            (6, 0, []) => Expected::Probe,
-            (6, 1.., &[number]) => Expected::Connection(listener, number),
+        let word = self.bytes.iter().take(4).rev().fold(0, |number, byte| number << 8 | ListenerId::from(*byte));
+        let (listener, flag) = (word & 0x7fff_ffff, word >> 31 == 1);
+        match (self.bytes.len(), listener, flag, &self.descriptors[..]) {
+            (0, _, _, []) => Expected::End,
+            (6, 0, false, []) => Expected::Probe,
+            (6, 1.., true, []) => Expected::Room(listener),
+            (6, 1.., asks, &[number]) => Expected::Connection(listener, asks, number),
             _ => Expected::Refused,
+        }
+    }
+
+    /// The same, of a packet that the worker got.
+    fn expected_by_worker(&self) -> Expected {
+        match self.expected() {
+            Expected::Room(_) => Expected::Refused,
+            expected => expected,
+        }
+    }
+
+    /// The same, of a packet that the primary got.
+    fn expected_by_primary(&self) -> Expected {
+        match self.expected() {
+            // We hold the other end too: nobody else can have closed it.
+            Expected::Probe | Expected::Connection(_, true, _) | Expected::End => Expected::Refused,
+            expected => expected,
         }
     }
 }
 
 /// The bytes of one of ours, whatever its serial number.
-fn packet(listener: ListenerId) -> Vec<u8> {
-    [&listener.to_le_bytes()[..], &[0; 2]].concat()
+fn packet(word: ListenerId) -> Vec<u8> {
+    [&word.to_le_bytes()[..], &[0; 2]].concat()
 }
 
 /// Both ends of a queue, and the packets that are under way.
@@ -50,10 +70,6 @@ struct Queues {
     intake: Intake,
     to_worker: VecDeque<Packet>,
     to_primary: VecDeque<Packet>,
-    /// Connections that were put in and not taken back.
-    handed: u64,
-    /// Connections that the worker gave back; if it is hostile, some that it was never handed.
-    returned: u64,
     watched: Vec<Watched>,
     /// The descriptors that came out, in the order of their coming.
     taken: Vec<usize>,
@@ -64,7 +80,7 @@ struct Queues {
 ///
 /// The first byte of the input says who is hostile (bit 0: the primary). Each other byte is a step: bits 0 and 1 say
 /// which; of a hostile packet, bits 2 to 4 are its length (its bytes follow), 5 and 6 the number of its descriptors,
-/// 7 that they are no connections.
+/// 7 that they are no connections; of a connection that is put in, 7 that the worker is asked for room.
 pub fn handoff(input: &[u8]) {
     let Some((&who, mut input)) = input.split_first() else { return };
     let hostile_primary = who & 1 == 1;
@@ -77,13 +93,13 @@ pub fn handoff(input: &[u8]) {
                 input = rest;
                 queues.send_hostile(hostile_primary, bytes, usize::from(step >> 5 & 3), step & 0x80 == 0);
             }
-            (2, false) if step & 4 == 0 => queues.put(ListenerId::from(step >> 3) + 1),
+            (2, false) if step & 4 == 0 => queues.put(ListenerId::from(step >> 3 & 15) + 1, step & 0x80 != 0),
             (2, false) => queues.probe(),
             (_, true) => queues.take(),
             (_, false) => match step >> 2 & 3 {
                 0 => queues.take(),
                 1 => queues.take_back(),
-                _ => queues.receive_returned(),
+                _ => queues.receive(),
             },
         }
     }
@@ -99,8 +115,6 @@ impl Queues {
             intake: Intake::new(far),
             to_worker: VecDeque::new(),
             to_primary: VecDeque::new(),
-            handed: 0,
-            returned: 0,
             watched: Vec::new(),
             taken: Vec::new(),
         }
@@ -115,17 +129,17 @@ impl Queues {
         };
         if send(socket, bytes, &descriptors).is_some() {
             let first = self.watched.len();
-            packets.push_back(Packet { bytes: bytes.to_vec(), descriptors: (first..first + count).collect(), stream });
+            packets.push_back(Packet { bytes: bytes.to_vec(), descriptors: (first..first + count).collect() });
         }
         self.watched.extend(watched);
     }
 
-    fn put(&mut self, listener: ListenerId) {
+    fn put(&mut self, listener: ListenerId, asks: bool) {
         let (socket, watched) = Watched::connection();
-        if self.queue.put(&Connection::new(listener, socket)).unwrap() {
-            let (bytes, descriptors) = (packet(listener), vec![self.watched.len()]);
-            self.to_worker.push_back(Packet { bytes, descriptors, stream: true });
-            self.handed += 1;
+        if self.queue.put(&Connection { listener, socket, asks }).unwrap() {
+            let word = listener | ListenerId::from(asks) << 31;
+            let (bytes, descriptors) = (packet(word), vec![self.watched.len()]);
+            self.to_worker.push_back(Packet { bytes, descriptors });
         }
         self.watched.push(watched);
     }
@@ -134,12 +148,12 @@ impl Queues {
         let depth = self.queue.depth().unwrap();
         self.queue.probe().unwrap();
         if self.queue.depth().unwrap() > depth {
-            self.to_worker.push_back(Packet { bytes: packet(0), descriptors: Vec::new(), stream: true });
+            self.to_worker.push_back(Packet { bytes: packet(0), descriptors: Vec::new() });
         }
     }
 
     fn take(&mut self) {
-        let expected = self.to_worker.pop_front().map_or(Expected::Nothing, |packet| packet.expected());
+        let expected = self.to_worker.pop_front().map_or(Expected::Nothing, |packet| packet.expected_by_worker());
         let taken = self.intake.take();
         self.check(taken, &expected);
     }
@@ -148,34 +162,23 @@ impl Queues {
         let expected = self.to_worker.pop_front().map_or(Expected::Nothing, |packet| packet.expected());
         let taken = self.queue.take_back();
         self.check(taken, &expected);
-        self.handed -= u64::from(matches!(expected, Expected::Connection(..)));
+        assert!(self.queue.queued() >= self.to_worker.len(), "more is in the queue than is known of");
     }
 
-    fn receive_returned(&mut self) {
-        let expected = match self.to_primary.pop_front() {
-            None => Expected::Nothing,
-            Some(packet) => match packet.expected() {
-                Expected::Connection(..) if !packet.stream || self.handed <= self.returned => Expected::Refused,
-                // We hold the other end too: nobody else can have closed it.
-                Expected::End => Expected::Refused,
-                expected => expected,
-            },
-        };
-        let taken = self.queue.receive_returned();
-        if let Ok(Taken::Connection(connection)) = &taken {
-            assert_eq!(connection.refused_by, [1]);
-        }
+    fn receive(&mut self) {
+        let expected = self.to_primary.pop_front().map_or(Expected::Nothing, |packet| packet.expected_by_primary());
+        let taken = self.queue.receive();
         self.check(taken, &expected);
-        self.returned += u64::from(matches!(expected, Expected::Connection(..)));
     }
 
     fn check(&mut self, taken: Result<Taken>, expected: &Expected) {
         match (taken, expected) {
-            (Ok(Taken::Connection(connection)), Expected::Connection(listener, number)) => {
-                assert_eq!(connection.listener, *listener);
+            (Ok(Taken::Connection(connection)), Expected::Connection(listener, asks, number)) => {
+                assert_eq!((connection.listener, connection.asks), (*listener, *asks));
                 mark(connection.socket, *number as u8);
                 self.taken.push(*number);
             }
+            (Ok(Taken::Room(room)), Expected::Room(listener)) => assert_eq!(room, *listener),
             (Ok(Taken::Probe), Expected::Probe) | (Ok(Taken::Nothing), Expected::Nothing) => {}
             (Ok(Taken::End), Expected::End) | (Err(_), Expected::Refused) => {}
             (taken, expected) => panic!("{expected:?} was to come, and {taken:?} came"),

@@ -27,19 +27,6 @@ struct Running {
     core: Arc<Core>,
 }
 
-/// One line of [`Acceptor::workers`].
-#[napi(object)]
-pub struct WorkerStatus {
-    /// The worker's id.
-    pub id: u32,
-    /// Connections handed to it.
-    pub handed: f64,
-    /// Connections that wait in its queue.
-    pub queued: u32,
-    /// Whether it takes nothing from its queue.
-    pub stuck: bool,
-}
-
 /// What the acceptor has to tell.
 #[napi(object)]
 pub struct AcceptorEvent {
@@ -85,18 +72,6 @@ impl Acceptor {
     #[napi]
     pub fn next_event(&self) -> Option<AcceptorEvent> {
         self.core()?.next_event().map(AcceptorEvent::from)
-    }
-
-    /// The workers and their queues.
-    #[napi]
-    pub fn workers(&self) -> Vec<WorkerStatus> {
-        let line = |status: crate::connections::acceptor::WorkerStatus| WorkerStatus {
-            id: status.id,
-            handed: status.handed as f64,
-            queued: u32::try_from(status.depth).unwrap_or(u32::MAX),
-            stuck: status.stuck,
-        };
-        self.core().into_iter().flat_map(|core| core.workers()).map(line).collect()
     }
 
     /// Takes a worker out; what waits in its queue goes to others.

@@ -1,18 +1,18 @@
 //! The worker's end of the handoff, driven on Node's loop: a descriptor that arrives goes straight to
-//! JavaScript, one at a time, so that whatever JavaScript has not been given is still in the queue.
+//! JavaScript, one at a time, so that whatever JavaScript has not been given is still in the queue. What goes the
+//! other way never waits for the primary: what that does not take now is sent when it does.
 
-use std::os::fd::{BorrowedFd, IntoRawFd};
+use std::cell::{Cell, RefCell};
+use std::os::fd::IntoRawFd;
 use std::rc::{Rc, Weak};
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use nix::errno::Errno;
 
 use super::callback::Callback;
-use super::uv::{Poll, READABLE};
+use super::uv::{Poll, READABLE, WRITABLE};
 use super::{own, Result};
-use crate::connections::handoff::{Intake as Core, Taken};
-use crate::os::error::Error;
+use crate::connections::handoff::{Intake as Core, Sent, Taken};
 
 /// How many connections are taken before others on the loop get their turn.
 const BATCH: u32 = 16;
@@ -20,51 +20,48 @@ const BATCH: u32 = 16;
 /// The worker's end of its queue.
 #[napi]
 pub struct Intake {
-    taker: Rc<Taker>,
+    /// Before the socket that it watches, and so closed first.
     poll: Option<Rc<Poll>>,
+    taker: Rc<Taker>,
 }
 
 /// Takes connections out of the queue, and gives them to JavaScript.
 struct Taker {
-    core: Core,
+    core: RefCell<Core>,
     onconnection: Callback,
+    poll: RefCell<Weak<Poll>>,
+    /// Whether connections are taken: not while no descriptor is left, nor when the primary is gone.
+    takes: Cell<bool>,
+    /// Whether a server listens.
+    listens: Cell<bool>,
 }
 
 #[napi]
 impl Intake {
-    /// Takes over the socket. `onconnection(listener, fd)` gets each connection, and with it the descriptor;
-    /// it is called with (0, -1) when no descriptor is left to receive one with: `resume` asks again.
+    /// Takes over the socket. `onconnection(listener, fd, asks)` gets each connection, and with it the descriptor;
+    /// `asks` is 1 if the primary wants to know when there is room for another, and else undefined. It is called
+    /// with (0, -1) when something has to wait for a descriptor or for memory: `resume` tries again.
     #[napi(constructor)]
     pub fn new(env: Env, fd: i32, onconnection: Function<'_>) -> Result<Self> {
         // SAFETY: the descriptor was inherited for this, and JavaScript gives it away.
         let core = Core::new(unsafe { own(fd)? });
         // SAFETY: we are called by JavaScript, with a function.
         let onconnection = unsafe { Callback::new(env.raw(), "RUSTCLUSTERINTAKE", onconnection.raw()) };
-        let taker = Rc::new(Taker { core, onconnection });
-        let taking = Rc::clone(&taker);
-        let poll = Rc::new_cyclic(|own_poll: &Weak<Poll>| {
-            let own_poll = own_poll.clone();
-            let ready = move |_| {
-                for _ in 0..BATCH {
-                    let found = taking.take_one();
-                    let Some(poll) = own_poll.upgrade() else { return };
-                    match found {
-                        Found::One => {}
-                        Found::Nothing => return,
-                        Found::Starved => {
-                            poll.stop();
-                            return taking.onconnection.call(&[0, -1]);
-                        }
-                        // The primary is gone, which the channel tells.
-                        Found::End => return poll.stop(),
-                    }
-                }
-            };
-            Poll::new(env.raw(), taker.core.far(), ready).expect("the descriptor is a socket that nobody watches")
+        let taker = Rc::new(Taker {
+            core: RefCell::new(core),
+            onconnection,
+            poll: RefCell::default(),
+            takes: Cell::new(true),
+            listens: Cell::new(false),
         });
-        poll.start(READABLE);
-        poll.set_reference(false);
-        Ok(Intake { taker, poll: Some(poll) })
+        let ready = {
+            let taker = Rc::clone(&taker);
+            move |events| taker.ready(events)
+        };
+        let poll = Rc::new(Poll::new(env.raw(), taker.core.borrow().far(), ready)?);
+        taker.poll.replace(Rc::downgrade(&poll));
+        taker.watch(Sent::All);
+        Ok(Intake { poll: Some(poll), taker })
     }
 
     /// Takes all that is in the queue, now; `false` if no descriptor is left to receive it with.
@@ -79,40 +76,42 @@ impl Intake {
         }
     }
 
-    /// Gives a connection back to the primary, which asks another worker. The descriptor stays open here: it
-    /// is to be closed next.
+    /// Gives a connection back to the primary, which asks another worker, and with it the descriptor.
     #[napi]
     pub fn give_back(&self, listener: u32, fd: i32) -> Result<()> {
-        if fd < 0 {
-            return Err(Error::os("sendmsg", Errno::EBADF).into());
-        }
-        // SAFETY: JavaScript got the number from `onconnection`, and has not closed it.
-        let connection = unsafe { BorrowedFd::borrow_raw(fd) };
-        Ok(self.taker.core.give_back(listener, connection)?)
+        // SAFETY: JavaScript got the number from `onconnection`, or made it, and gives it away.
+        let connection = unsafe { own(fd)? };
+        let sent = self.taker.core.borrow_mut().give_back(listener, connection);
+        self.taker.watch(sent);
+        Ok(())
     }
 
-    /// Watches the queue again, after no descriptor was left.
+    /// Tells the primary that there is room again for connections of a listener.
+    #[napi]
+    pub fn has_room(&self, listener: u32) {
+        let sent = self.taker.core.borrow_mut().has_room(listener);
+        self.taker.watch(sent);
+    }
+
+    /// Tries again what had to wait.
     #[napi]
     pub fn resume(&self) {
-        if let Some(poll) = &self.poll {
-            poll.start(READABLE);
-        }
+        self.taker.takes.set(true);
+        self.taker.flush();
     }
 
     /// Keeps the loop alive: a server listens.
     #[napi(js_name = "ref")]
     pub fn reference(&self) {
-        if let Some(poll) = &self.poll {
-            poll.set_reference(true);
-        }
+        self.taker.listens.set(true);
+        self.taker.flush();
     }
 
     /// Does not keep the loop alive.
     #[napi]
     pub fn unref(&self) {
-        if let Some(poll) = &self.poll {
-            poll.set_reference(false);
-        }
+        self.taker.listens.set(false);
+        self.taker.flush();
     }
 
     /// Takes no more connections.
@@ -130,18 +129,78 @@ enum Found {
 }
 
 impl Taker {
+    /// The loop found something to do.
+    fn ready(&self, events: i32) {
+        if events & WRITABLE != 0 {
+            self.flush();
+        }
+        if events & READABLE == 0 || !self.takes.get() {
+            return;
+        }
+        for _ in 0..BATCH {
+            match self.take_one() {
+                Found::One => {}
+                Found::Nothing => return,
+                Found::Starved => {
+                    self.takes.set(false);
+                    self.flush();
+                    return self.wait();
+                }
+                // The primary is gone, which the channel tells.
+                Found::End => {
+                    self.takes.set(false);
+                    return self.flush();
+                }
+            }
+            // JavaScript may have closed the intake.
+            if self.poll.borrow().strong_count() == 0 {
+                return;
+            }
+        }
+    }
+
     fn take_one(&self) -> Found {
-        match self.core.take() {
+        let taken = self.core.borrow().take();
+        match taken {
             Ok(Taken::Connection(connection)) => {
                 // A listener's number is below 2³¹; JavaScript adopts the descriptor, or closes it.
-                let listener = connection.listener.cast_signed();
-                self.onconnection.call(&[listener, connection.socket.into_raw_fd()]);
+                let (listener, fd) = (connection.listener.cast_signed(), connection.socket.into_raw_fd());
+                match connection.asks {
+                    false => self.onconnection.call(&[listener, fd]),
+                    true => self.onconnection.call(&[listener, fd, 1]),
+                }
                 Found::One
             }
-            Ok(Taken::Probe | Taken::Lost) => Found::One,
+            Ok(Taken::Probe | Taken::Room(_) | Taken::Lost) => Found::One,
             Ok(Taken::Nothing) => Found::Nothing,
             Ok(Taken::Starved) => Found::Starved,
             Ok(Taken::End) | Err(_) => Found::End,
+        }
+    }
+
+    /// Has JavaScript wait for a descriptor, or for memory.
+    fn wait(&self) {
+        self.onconnection.call(&[0, -1]);
+    }
+
+    /// Sends what is for the primary.
+    fn flush(&self) {
+        let sent = self.core.borrow_mut().flush();
+        self.watch(sent);
+    }
+
+    /// Watches for what can be done next. What was not sent yet keeps the loop alive, as a server does.
+    fn watch(&self, sent: Sent) {
+        let Some(poll) = self.poll.borrow().upgrade() else { return };
+        let reading = if self.takes.get() { READABLE } else { 0 };
+        let writing = if sent == Sent::Full { WRITABLE } else { 0 };
+        match reading | writing {
+            0 => poll.stop(),
+            events => poll.start(events),
+        }
+        poll.set_reference(self.listens.get() || sent != Sent::All);
+        if sent == Sent::Later {
+            self.wait();
         }
     }
 }

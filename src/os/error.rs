@@ -61,7 +61,7 @@ pub enum Error {
         announced: usize,
     },
     /// A handoff packet that no worker of ours writes.
-    #[error("a handoff packet of {length} bytes with {descriptors} descriptors for listener {listener} arrived from worker {worker}, which has {owned} connections to give back")]
+    #[error("a handoff packet of {length} bytes with {descriptors} descriptors for listener {listener} arrived from worker {worker}")]
     BadHandoff {
         /// The worker that sent it.
         worker: u32,
@@ -71,8 +71,14 @@ pub enum Error {
         descriptors: usize,
         /// The listener it names (0 if it names none).
         listener: u32,
-        /// How many connections the worker had been handed.
-        owned: u64,
+    },
+    /// A worker gave back what it was not handed.
+    #[error("worker {worker} gave back a socket that is no connection of listener {listener} that it was handed")]
+    NotHanded {
+        /// The worker.
+        worker: u32,
+        /// The listener that it names.
+        listener: u32,
     },
     /// A worker that lives has shut its end of the handoff down.
     #[error("worker {worker} has shut down the socket on which connections are handed to it")]
@@ -99,6 +105,7 @@ impl Error {
             Error::BadParts { .. } => "ERR_RUST_CLUSTER_BAD_FRAME".into(),
             Error::StrayDescriptor { .. } => "ERR_RUST_CLUSTER_STRAY_DESCRIPTOR".into(),
             Error::BadHandoff { .. } => "ERR_RUST_CLUSTER_BAD_HANDOFF".into(),
+            Error::NotHanded { .. } => "ERR_RUST_CLUSTER_BAD_HANDOFF".into(),
             Error::HandoffShut { .. } => "ERR_RUST_CLUSTER_BAD_HANDOFF".into(),
         }
     }

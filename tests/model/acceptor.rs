@@ -11,7 +11,7 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{setsockopt, sockopt, SockType};
 use proptest::prelude::*;
 use rust_cluster::connections::acceptor::{Acceptor, Event};
-use rust_cluster::connections::handoff::{Connection, Intake, ListenerId, Queue, Taken};
+use rust_cluster::connections::handoff::{Connection, Intake, ListenerId, Queue, Sent, Taken};
 use rust_cluster::connections::listen::{Opened, Request};
 use rust_cluster::connections::policy::WorkerId;
 use rust_cluster::os::error::Error;
@@ -167,7 +167,11 @@ impl Model {
     }
 
     fn join(&mut self, listener: ListenerId, worker: WorkerId) {
-        assert!(self.acceptor.join(listener, worker));
+        let broken = self.workers[&worker].broken;
+        assert_eq!(self.acceptor.join(listener, worker), !broken, "one that is broken joins nothing");
+        if broken {
+            return;
+        }
         self.listeners.get_mut(&listener).unwrap().joined.insert(worker);
         self.workers.get_mut(&worker).unwrap().may_serve.insert(listener);
     }
@@ -206,8 +210,8 @@ impl Model {
         let Taken::Connection(connection) = worker.intake.take().unwrap() else { return };
         assert!(worker.may_serve.contains(&connection.listener), "it has not joined that listener");
         if refuse && !worker.broken {
-            worker.intake.give_back(connection.listener, connection.socket.as_fd()).unwrap();
             worker.refused.insert(connection.listener);
+            assert_eq!(worker.intake.give_back(connection.listener, connection.socket), Sent::All);
         } else {
             serve(connection);
         }
@@ -233,11 +237,15 @@ impl Model {
         socket::send(worker.intake.far(), b"nonsense", None).unwrap();
         loop {
             match self.acceptor.next_event() {
-                Some(Event::Broken { worker, error: Error::BadHandoff { .. } }) => return assert_eq!(worker, id),
+                Some(Event::Broken { worker, error: Error::BadHandoff { .. } }) => {
+                    assert_eq!(worker, id);
+                    break;
+                }
                 Some(_) => {}
                 None => await_readable(self.acceptor.news()),
             }
         }
+        self.listeners.values_mut().for_each(|listener| _ = listener.joined.remove(&id));
     }
 
     /// Waits until a worker with something in its queue is stuck, if there is one.

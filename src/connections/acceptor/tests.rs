@@ -1,5 +1,5 @@
 use super::*;
-use crate::connections::handoff::Intake;
+use crate::connections::handoff::{Connection, Intake, Sent, Taken};
 use crate::connections::listen::Request;
 use crate::os::socket;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -54,6 +54,10 @@ fn wait_for_depth(acceptor: &Acceptor, depths: &[(WorkerId, usize)]) {
     while acceptor.workers().iter().any(|status| depths.get(&status.id).is_some_and(|d| *d != status.depth)) {
         std::thread::yield_now();
     }
+}
+
+fn refuse(intake: &mut Intake, connection: Connection) {
+    assert_eq!(intake.give_back(connection.listener, connection.socket), Sent::All);
 }
 
 fn serve(connection: Connection, client: TcpStream) {
@@ -136,8 +140,8 @@ fn all_that_clients_have_connected_is_the_last_ones_when_it_retires() {
     // While we have the lock the kernel keeps those that come.
     let mut state = acceptor.shared.state.lock();
     clients.extend((0..20).map(|_| TcpStream::connect(address).unwrap()));
-    assert!(!state.retire(id, 1));
-    assert!(state.retire(id, 2));
+    assert!(!state.depart_from(id, 1, Departure::Retired));
+    assert!(state.depart_from(id, 2, Departure::Retired));
     assert!(state.has_all(2));
     drop(state);
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
@@ -191,13 +195,12 @@ fn what_a_retired_worker_leaves_behind_is_closed() {
 fn a_refused_connection_goes_to_another_worker() {
     let acceptor = Acceptor::start().unwrap();
     let (id, address) = listener(&acceptor);
-    let (refuses, serves) = (worker(&acceptor, 1), worker(&acceptor, 2));
+    let (mut refuses, serves) = (worker(&acceptor, 1), worker(&acceptor, 2));
     acceptor.join(id, 1);
     acceptor.join(id, 2);
     let client = TcpStream::connect(address).unwrap();
     let connection = take(&refuses);
-    refuses.give_back(connection.listener, connection.socket.as_fd()).unwrap();
-    drop(connection);
+    refuse(&mut refuses, connection);
     serve(take(&serves), client);
 }
 
@@ -205,13 +208,12 @@ fn a_refused_connection_goes_to_another_worker() {
 fn one_that_all_refuse_waits_and_is_offered_again() {
     let acceptor = Acceptor::start().unwrap();
     let (id, address) = listener(&acceptor);
-    let only = worker(&acceptor, 1);
+    let mut only = worker(&acceptor, 1);
     acceptor.join(id, 1);
     let client = TcpStream::connect(address).unwrap();
     for _ in 0..3 {
         let connection = take(&only);
-        only.give_back(connection.listener, connection.socket.as_fd()).unwrap();
-        drop(connection);
+        refuse(&mut only, connection);
     }
     serve(take(&only), client);
 }
@@ -310,13 +312,13 @@ fn what_a_worker_gave_back_as_it_died_is_served_by_others() {
     for _ in 0..50 {
         let acceptor = Acceptor::start().unwrap();
         let (id, address) = listener(&acceptor);
-        let (dies, serves) = (worker(&acceptor, 1), worker(&acceptor, 2));
+        let (mut dies, serves) = (worker(&acceptor, 1), worker(&acceptor, 2));
         acceptor.join(id, 1);
         let client = TcpStream::connect(address).unwrap();
         let connection = take(&dies);
         acceptor.join(id, 2);
-        dies.give_back(connection.listener, connection.socket.as_fd()).unwrap();
-        drop((connection, dies));
+        refuse(&mut dies, connection);
+        drop(dies);
         acceptor.remove_worker(1);
         serve(take(&serves), client);
     }

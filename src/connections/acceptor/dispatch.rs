@@ -1,0 +1,327 @@
+//! A connection's way: accepted, placed with a worker, given back, and placed with another.
+
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::epoll::EpollFlags;
+use nix::sys::socket::{accept4, SockFlag};
+
+use super::listener::Accepting;
+use super::state::{Departure, State};
+use super::watch::Token;
+use super::worker::{Standing, Worker};
+use super::{Event, BATCH};
+use crate::connections::handoff::{Connection, ListenerId, Taken};
+use crate::connections::policy::WorkerId;
+use crate::os::error::{Error, Result};
+
+/// What came of handing a connection to a worker.
+enum Handed {
+    Over,
+    /// Another worker may take it.
+    NotToThisOne,
+    /// None takes it for now: the user has too many descriptors in flight (ETOOMANYREFS), or memory is short.
+    ToNobody,
+}
+
+impl State {
+    // A connection comes.
+
+    /// Accepts a batch from a listener and places each connection.
+    ///
+    /// Returns how many there were.
+    pub fn accept(&mut self, id: ListenerId) -> usize {
+        for accepted in 0..BATCH {
+            let has_room = self.listeners.get(&id).is_some_and(|listener| listener.waiting.is_empty());
+            if !has_room || !self.accept_one(id) {
+                return accepted;
+            }
+        }
+        BATCH
+    }
+
+    /// Accepts a connection and places it; `false` if there is none to be had for now.
+    pub fn accept_one(&mut self, id: ListenerId) -> bool {
+        let Some(listener) = self.listeners.get_mut(&id) else { return false };
+        let Some(socket) = &listener.socket else { return false };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        match accept4(socket.socket().as_raw_fd(), flags) {
+            Ok(socket) => {
+                // SAFETY: accept4 made this descriptor, and nobody else knows it.
+                let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+                if listener.accepting == Accepting::Starved {
+                    listener.accepting = Accepting::Paused;
+                }
+                self.place(Connection::new(id, socket));
+                true
+            }
+            Err(Errno::EAGAIN) => {
+                if listener.accepting == Accepting::Starved {
+                    listener.accepting = Accepting::Paused;
+                }
+                false
+            }
+            // What accept(2) says of one connection concerns no other.
+            Err(
+                Errno::ECONNABORTED
+                | Errno::EINTR
+                | Errno::EPROTO
+                | Errno::ENOPROTOOPT
+                | Errno::ENETDOWN
+                | Errno::ENETUNREACH
+                | Errno::EHOSTDOWN
+                | Errno::EHOSTUNREACH
+                | Errno::ENONET,
+            ) => true,
+            Err(Errno::EINVAL | Errno::EBADF | Errno::ENOTSOCK | Errno::EOPNOTSUPP) => {
+                // Somebody shut the socket down (it came in as `{ fd }`): there is nothing to accept.
+                self.pause(id, Accepting::Ended);
+                false
+            }
+            // EMFILE, ENFILE, ENOBUFS, ENOMEM, and what a policy of the system may say: the connection stays in the
+            // kernel's backlog.
+            Err(errno) => {
+                self.starve(id, Error::os("accept4", errno));
+                false
+            }
+        }
+    }
+
+    /// Watches a listener no more, and notes why.
+    pub fn pause(&mut self, id: ListenerId, why: Accepting) {
+        let Some(listener) = self.listeners.get_mut(&id) else { return };
+        match (listener.accepting, &listener.socket) {
+            (Accepting::Ended, _) => return,
+            (Accepting::Watched, Some(socket)) => self.epoll.remove(socket.socket()),
+            _ => {}
+        }
+        listener.accepting = why;
+    }
+
+    /// A listener lacks descriptors or memory until the next tick.
+    fn starve(&mut self, id: ListenerId, error: Error) {
+        let starved = |accepting| accepting == Accepting::Starved;
+        if self.listeners.get(&id).is_some_and(|listener| !starved(listener.accepting)) {
+            self.pause(id, Accepting::Starved);
+            self.starved(error);
+        }
+    }
+
+    pub fn starved(&mut self, error: Error) {
+        self.tell(Event::Starved { error });
+    }
+
+    // It is placed.
+
+    /// Gives a connection to the next worker that is ready, or has it wait; `false` if it waits.
+    pub fn place(&mut self, connection: Connection) -> bool {
+        let Some(connection) = self.hand_over(connection) else { return true };
+        let id = connection.listener;
+        // If its listener was closed, it is closed with it.
+        let Some(listener) = self.listeners.get_mut(&id) else { return true };
+        listener.waiting.push_back(connection);
+        if listener.accepting == Accepting::Watched {
+            self.pause(id, Accepting::Paused);
+        }
+        false
+    }
+
+    pub fn place_all(&mut self, connections: impl IntoIterator<Item = Connection>) {
+        for connection in connections {
+            self.place(connection);
+        }
+    }
+
+    /// Gives a connection to the next worker that is ready; back it comes if there is none.
+    fn hand_over(&mut self, mut connection: Connection) -> Option<Connection> {
+        loop {
+            let listener = self.listeners.get_mut(&connection.listener)?;
+            let Some((worker, is_offer)) = listener.next(&mut self.workers, self.now) else { return Some(connection) };
+            connection.asks = is_offer;
+            match self.hand_to(worker, &connection) {
+                Handed::Over => return None,
+                Handed::NotToThisOne => {}
+                Handed::ToNobody => return Some(connection),
+            }
+        }
+    }
+
+    /// Puts a connection into a worker's queue.
+    fn hand_to(&mut self, id: WorkerId, connection: &Connection) -> Handed {
+        let Some(worker) = self.workers.get_mut(&id) else { return Handed::NotToThisOne };
+        match worker.hand(connection, self.now) {
+            Ok(true) => Handed::Over,
+            Ok(false) => {
+                worker.standing = Standing::Full;
+                self.watch_worker(id);
+                Handed::NotToThisOne
+            }
+            Err(error @ Error::HandoffShut { .. }) => {
+                self.depart(id, Departure::Broken(error));
+                Handed::NotToThisOne
+            }
+            Err(_) => Handed::ToNobody,
+        }
+    }
+
+    /// Places what waits at a listener, oldest first; whether nothing waits any more.
+    pub fn place_waiting(&mut self, id: ListenerId) -> bool {
+        loop {
+            let Some(listener) = self.listeners.get_mut(&id) else { return false };
+            let Some(connection) = listener.waiting.pop_front() else { return true };
+            if let Some(connection) = self.hand_over(connection) {
+                if let Some(listener) = self.listeners.get_mut(&id) {
+                    listener.waiting.push_front(connection);
+                }
+                return false;
+            }
+        }
+    }
+
+    /// Places what waits at a listener, and accepts again if nothing waits any more.
+    pub fn resume(&mut self, id: ListenerId) {
+        let waited = self.listeners.get(&id).is_some_and(|listener| !listener.waiting.is_empty());
+        if !self.place_waiting(id) {
+            return;
+        }
+        let Some(listener) = self.listeners.get_mut(&id) else { return };
+        let Some(worker) = listener.rotation.iter().next() else { return };
+        match &listener.socket {
+            // One that has retired has one worker.
+            None if waited => self.tell(Event::HasAll { worker }),
+            Some(socket) if listener.accepting == Accepting::Paused => {
+                match self.epoll.add(socket.socket(), Token::Listener(id), EpollFlags::EPOLLIN) {
+                    Ok(()) => listener.accepting = Accepting::Watched,
+                    Err(error) => self.starve(id, error),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub fn resume_all(&mut self) {
+        let listeners: Vec<_> = self.listeners.keys().copied().collect();
+        for listener in listeners {
+            self.resume(listener);
+        }
+    }
+
+    // What the workers' ends tell.
+
+    pub fn worker_ready(&mut self, id: WorkerId, events: EpollFlags) {
+        if events.contains(EpollFlags::EPOLLOUT) {
+            if let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.standing == Standing::Full) {
+                worker.standing = Standing::Ready;
+                self.watch_worker(id);
+                self.resume_all();
+            }
+        }
+        if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
+            self.hear(id);
+        }
+    }
+
+    /// Has epoll tell of a worker's end what is to be known.
+    pub fn watch_worker(&self, id: WorkerId) {
+        let Some(worker) = self.workers.get(&id).filter(|worker| worker.standing != Standing::Leaving) else { return };
+        self.epoll.change(worker.queue.near(), Token::Worker(id), worker.events());
+    }
+
+    /// Receives what a worker sends.
+    pub fn hear(&mut self, id: WorkerId) {
+        for _ in 0..BATCH {
+            let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.standing != Standing::Leaving) else {
+                return;
+            };
+            let heard = match worker.queue.receive() {
+                Ok(Taken::Connection(connection)) => self.given_back(id, connection),
+                Ok(Taken::Room(listener)) => self.has_room(id, listener),
+                Ok(Taken::Probe | Taken::Lost) => Ok(()),
+                Ok(Taken::Nothing | Taken::End) => return self.set_unheard(id, None),
+                Ok(Taken::Starved) => return self.set_unheard(id, Some(Errno::EMFILE)),
+                // ENOMEM and its like: what was sent is still there.
+                Err(Error::Os { errno, .. }) => return self.set_unheard(id, Some(errno)),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = heard {
+                return self.depart(id, Departure::Broken(error));
+            }
+        }
+        self.set_unheard(id, None);
+    }
+
+    /// Notes whether something of a worker could not be received for want of descriptors or memory, and why: then its
+    /// end, which stays readable, is not watched until a tick has tried again.
+    fn set_unheard(&mut self, id: WorkerId, why: Option<Errno>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        match (worker.unheard, why) {
+            (false, Some(errno)) => {
+                worker.unheard = true;
+                self.epoll.remove(worker.queue.near());
+                self.starved(Error::os("recvmsg", errno));
+            }
+            (true, None) => {
+                let watched = self.epoll.add(worker.queue.near(), Token::Worker(id), worker.events());
+                worker.unheard = watched.is_err();
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks at what a worker gave back: is it one of those that it was handed?
+    ///
+    /// # Errors
+    /// [`Error::NotHanded`].
+    pub fn check_returned(&mut self, id: WorkerId, connection: &Connection) -> Result<()> {
+        let number = connection.listener;
+        let is_one = match self.listeners.get(&number) {
+            Some(listener) => {
+                self.workers.get_mut(&id).is_some_and(|worker| worker.give_up(number))
+                    && listener.has_accepted(connection.socket.as_fd())
+            }
+            // It was closed meanwhile, and the connection is closed with it.
+            None => self.has_been(number),
+        };
+        is_one.then_some(()).ok_or(Error::NotHanded { worker: id, listener: number })
+    }
+
+    /// A worker gave a connection back: another one may have room for it.
+    fn given_back(&mut self, id: WorkerId, connection: Connection) -> Result<()> {
+        self.check_returned(id, &connection)?;
+        let Some(listener) = self.listeners.get_mut(&connection.listener) else { return Ok(()) };
+        if listener.rotation.contains(id) {
+            if listener.socket.is_none() {
+                // Its last worker does not take it: nobody will.
+                return Ok(());
+            }
+            listener.refuse(id);
+        }
+        self.place(connection);
+        Ok(())
+    }
+
+    /// A worker that refused has room again. While others wait, it gets one of them and is to say so again: it may
+    /// have room for no more.
+    fn has_room(&mut self, id: WorkerId, number: ListenerId) -> Result<()> {
+        if !self.has_been(number) {
+            return Err(Error::NotHanded { worker: id, listener: number });
+        }
+        let Some(listener) = self.listeners.get_mut(&number).filter(|listener| listener.is_refused_by(id)) else {
+            return Ok(());
+        };
+        let is_ready = self.workers.get(&id).is_some_and(Worker::is_ready);
+        let more_wait = listener.waiting.len() > 1;
+        if !more_wait || !is_ready {
+            listener.admit(id);
+            self.resume(number);
+        } else if let Some(mut connection) = listener.waiting.pop_front() {
+            connection.asks = true;
+            if !matches!(self.hand_to(id, &connection), Handed::Over) {
+                if let Some(listener) = self.listeners.get_mut(&number) {
+                    listener.waiting.push_front(connection);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! A listener, as the acceptor knows it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Instant;
+
+use nix::sys::socket::{getsockname, getsockopt, sockopt, SockType, SockaddrStorage};
+
+use super::worker::Worker;
+use super::TICK;
+use crate::connections::handoff::Connection;
+use crate::connections::listen::Opened;
+use crate::connections::policy::{Rotation, WorkerId};
+
+#[derive(Debug)]
+pub(super) struct Listener {
+    /// `None`: it has retired, and its last worker serves what was accepted.
+    pub socket: Option<Opened>,
+    pub accepting: Accepting,
+    pub rotation: Rotation,
+    /// Accepted connections that no worker takes for now.
+    pub waiting: VecDeque<Connection>,
+    /// Workers that gave a connection back, and have not said yet that they have room again.
+    refusing: BTreeSet<WorkerId>,
+    /// When a connection was last offered to one of them.
+    offered: Option<Instant>,
+    /// The socket's address, which is that of its connections.
+    address: Option<SockaddrStorage>,
+}
+
+/// Whether clients are let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accepting {
+    /// epoll tells of clients.
+    Watched,
+    /// Nobody could serve more.
+    Paused,
+    /// Descriptors or memory were missing: the next tick tries again.
+    Starved,
+    /// The socket takes no clients any more: somebody shut it down.
+    Ended,
+}
+
+impl Listener {
+    pub fn new(socket: Opened) -> Listener {
+        Listener {
+            address: getsockname(socket.socket().as_raw_fd()).ok(),
+            socket: Some(socket),
+            accepting: Accepting::Paused,
+            rotation: Rotation::default(),
+            waiting: VecDeque::new(),
+            refusing: BTreeSet::new(),
+            offered: None,
+        }
+    }
+
+    /// The worker that gets the next connection, if one is ready; and whether that is an offer, to one that refuses.
+    ///
+    /// First come those that have taken all that they were given, so that a slow one slows few.
+    pub fn next(&mut self, workers: &mut BTreeMap<WorkerId, Worker>, now: Instant) -> Option<(WorkerId, bool)> {
+        let Listener { rotation, refusing, .. } = self;
+        let is_ready = |workers: &BTreeMap<WorkerId, Worker>, id: &WorkerId| {
+            !refusing.contains(id) && workers.get(id).is_some_and(Worker::is_ready)
+        };
+        if !rotation.has_one() {
+            let is_idle =
+                |id: &WorkerId| is_ready(workers, id) && workers.get_mut(id).is_some_and(|worker| worker.is_idle(now));
+            if let Some(id) = rotation.next(is_idle) {
+                return Some((id, false));
+            }
+        }
+        if let Some(id) = rotation.next(|id| is_ready(workers, id)) {
+            return Some((id, false));
+        }
+        if self.offered.is_some_and(|offered| now.duration_since(offered) < TICK) {
+            return None;
+        }
+        let id = rotation.next(|id| workers.get(id).is_some_and(Worker::is_ready))?;
+        self.offered = Some(now);
+        Some((id, true))
+    }
+
+    /// A worker has no room for its connections.
+    pub fn refuse(&mut self, worker: WorkerId) {
+        self.refusing.insert(worker);
+    }
+
+    pub fn is_refused_by(&self, worker: WorkerId) -> bool {
+        self.refusing.contains(&worker)
+    }
+
+    /// A worker has room again.
+    pub fn admit(&mut self, worker: WorkerId) {
+        self.refusing.remove(&worker);
+    }
+
+    /// Takes a worker off; `false` if it was not there.
+    pub fn remove(&mut self, worker: WorkerId) -> bool {
+        self.refusing.remove(&worker);
+        self.rotation.remove(worker)
+    }
+
+    /// Whether a socket can be one that was accepted here: no other has the listener's address, and listens not itself.
+    pub fn has_accepted(&self, socket: BorrowedFd<'_>) -> bool {
+        getsockopt(&socket, sockopt::SockType) == Ok(SockType::Stream)
+            && getsockopt(&socket, sockopt::AcceptConn) == Ok(false)
+            && getsockname(socket.as_raw_fd()).ok().zip(self.address).is_some_and(|(own, ours)| is_within(&own, &ours))
+    }
+}
+
+/// Whether a connection's own address is one that a listener's address stands for.
+fn is_within(own: &SockaddrStorage, listener: &SockaddrStorage) -> bool {
+    if let (Some(own), Some(listener)) = (own.as_sockaddr_in(), listener.as_sockaddr_in()) {
+        return own.port() == listener.port() && (listener.ip().is_unspecified() || own.ip() == listener.ip());
+    }
+    if let (Some(own), Some(listener)) = (own.as_sockaddr_in6(), listener.as_sockaddr_in6()) {
+        return own.port() == listener.port() && (listener.ip().is_unspecified() || own.ip() == listener.ip());
+    }
+    own.as_unix_addr().zip(listener.as_unix_addr()).is_some_and(|(own, listener)| own == listener)
+}
