@@ -330,7 +330,7 @@ mod tests {
             };
             let (one, other) = (pipe("one "), pipe("other"));
             let (place, other_place) = (other.as_raw_fd(), one.as_raw_fd());
-            program.args[2] = format!("cat <&{place}; cat <&{other_place}").into();
+            program.args[2] = format!("cat /dev/fd/{place}; cat /dev/fd/{other_place}").into();
             program.stdio.resize_with(place.max(other_place) as usize + 1, || Stdio::Ignore);
             program.stdio[place as usize] = Stdio::Give(one);
             program.stdio[other_place as usize] = Stdio::Give(other);
