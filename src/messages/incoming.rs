@@ -36,7 +36,7 @@ pub enum Read {
     Nothing,
     /// The peer has closed its end.
     End,
-    /// The process has no descriptor left to receive one: nothing was read, ask again later.
+    /// The next frame brings a descriptor, and the process has no number for it: nothing was read, ask again later.
     Starved,
 }
 
@@ -65,25 +65,30 @@ impl Incoming {
     pub fn read(&mut self, socket: BorrowedFd<'_>) -> Result<Read> {
         self.make_room();
         let mut descriptors = Vec::new();
+        // What is looked at first is copied twice. The rest of a large frame needs no look: a descriptor comes with the
+        // first byte of one.
+        let rest = self.rest();
         let room = &mut self.buffer[self.end..];
-        let wanted = room.len();
-        let bytes = match socket::receive(socket, room, &mut descriptors)? {
+        let wanted = if rest < READ { READ } else { rest.min(room.len()) };
+        let room = &mut room[..wanted];
+        let received = match rest {
+            ..READ => socket::receive(socket, room, &mut descriptors)?,
+            READ.. => socket::receive_bytes(socket, room)?,
+        };
+        let bytes = match received {
             Received::Bytes(bytes) => bytes,
-            Received::Nothing => {
+            Received::Starved(seen) => self.receive_before_descriptor(socket, seen)?,
+            Received::Nothing | Received::Lost => {
                 self.give_buffer();
                 return Ok(Read::Nothing);
-            }
-            Received::Starved(_) | Received::Lost => {
-                self.give_buffer();
-                return Ok(Read::Starved);
             }
         };
         if bytes == 0 {
             self.give_buffer();
-            return Ok(Read::End);
+            return Ok(if matches!(received, Received::Starved(_)) { Read::Starved } else { Read::End });
         }
         // A read ends at a descriptor, too.
-        let last = bytes < wanted && descriptors.is_empty();
+        let last = bytes < wanted && descriptors.is_empty() && matches!(received, Received::Bytes(_));
         self.end += bytes;
         self.descriptors.extend(descriptors);
         // A frame takes at least a header, and carries one descriptor at most.
@@ -92,6 +97,36 @@ impl Incoming {
             return Err(Error::StrayDescriptor { received: self.descriptors.len(), announced });
         }
         Ok(if last { Read::Last } else { Read::Some })
+    }
+
+    /// Bytes that are missing of the frame that is arriving, as far as its header tells.
+    fn rest(&self) -> usize {
+        match Header::decode(&self.buffer[self.start..self.end], self.limit) {
+            Ok(Some(header)) => (HEADER + header.length).saturating_sub(self.end - self.start),
+            // What is wrong is for `next_run` to say.
+            Ok(None) | Err(_) => 0,
+        }
+    }
+
+    /// Receives what comes before the frame whose descriptor finds no number, of `seen` bytes that were copied to `end`.
+    fn receive_before_descriptor(&mut self, socket: BorrowedFd<'_>, seen: usize) -> Result<usize> {
+        let seen = self.end + seen;
+        let mut frame = self.start;
+        while let Some(Ok(Some(header))) = self.buffer.get(frame..seen).map(|bytes| Header::decode(bytes, self.limit)) {
+            // That of a frame whose first byte has been received is here.
+            if header.descriptor && frame >= self.end {
+                break;
+            }
+            frame += HEADER + header.length;
+        }
+        let room = &mut self.buffer[self.end..seen.min(frame.max(self.end))];
+        if room.is_empty() {
+            return Ok(0);
+        }
+        match socket::receive_bytes(socket, room)? {
+            Received::Bytes(bytes) => Ok(bytes),
+            _ => Ok(0),
+        }
     }
 
     /// Takes out the next run; `None` when no complete frame is left.

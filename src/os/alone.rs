@@ -1,7 +1,7 @@
-//! For tests that change what the whole process has: each runs in a process of its own.
+//! For tests that change, or mind, what the whole process has.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,4 +59,11 @@ pub fn beside_busy_threads(threads: usize, test: impl FnOnce()) {
         done.store(true, Ordering::Relaxed);
         tested.unwrap();
     });
+}
+
+/// Waits until a socket has something to tell. Its end may be some time off: what another thread of the tests forks has
+/// a copy of the other end until it executes a program.
+pub fn until_readable(socket: &impl AsFd) {
+    use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+    poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
 }

@@ -301,7 +301,7 @@ fn os(syscall: &'static str, errno: rustix::io::Errno) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::alone::{alone, beside_busy_threads, limit, take_numbers};
+    use crate::os::alone::{alone, beside_busy_threads, limit, take_numbers, until_readable};
     use std::fs::File;
     use std::io::{Read, Write};
 
@@ -369,6 +369,7 @@ mod tests {
         let receive = || found(|buffer, descriptors| receive(far.as_fd(), buffer, descriptors)).0;
         assert_eq!(receive(), Received::Nothing);
         drop(near);
+        until_readable(&far);
         assert_eq!(receive(), Received::Bytes(0));
     }
 

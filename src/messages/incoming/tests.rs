@@ -1,6 +1,7 @@
 use super::*;
 use crate::messages::frame::LIMIT;
 use crate::messages::testing::{drain, marked};
+use crate::os::alone::{alone, beside_busy_threads, limit, take_numbers};
 use nix::sys::socket::SockType;
 use std::io::Write as _;
 use std::os::fd::AsFd;
@@ -106,4 +107,123 @@ fn what_is_cleared_leaves_no_buffer_and_no_descriptor() {
     assert!(incoming.next_run().unwrap().is_none());
     incoming.clear();
     assert_eq!((incoming.buffer.capacity(), incoming.descriptors.len()), (0, 0));
+}
+
+fn send_frame(near: &OwnedFd, payload: &str, descriptor: Option<u8>) {
+    send_frame_with(near, payload, descriptor.map(marked).as_ref());
+}
+
+fn send_frame_with(near: &OwnedFd, payload: &str, descriptor: Option<&OwnedFd>) {
+    let header = Header { length: payload.len(), kind: Kind::Json, descriptor: descriptor.is_some() }.encode();
+    let frame = [&header[..], payload.as_bytes()].concat();
+    assert_eq!(socket::send(near.as_fd(), &frame, descriptor.map(AsFd::as_fd)).unwrap(), Some(frame.len()));
+}
+
+#[test]
+fn without_a_number_left_what_comes_before_a_descriptor_is_read_and_the_rest_when_there_is_one() {
+    alone(|| {
+        limit(64);
+        let (near, far) = socket::pair(SockType::Stream).unwrap();
+        for (payload, descriptor) in [("a", None), ("b", None), ("C", Some(3)), ("d", None)] {
+            send_frame(&near, payload, descriptor);
+        }
+        let mut incoming = Incoming::new(LIMIT);
+        let mut taken = take_numbers(0);
+        assert_eq!(drain(&mut incoming, far.as_fd()), [(vec!["a".into(), "b".into()], None)]);
+        assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Starved);
+        assert_eq!(incoming.buffer.capacity(), 0, "nothing is held while it waits");
+        taken.pop();
+        assert_eq!(drain(&mut incoming, far.as_fd()), [(vec!["C".into()], Some(3)), (vec!["d".into()], None)]);
+    });
+}
+
+#[test]
+fn without_a_number_left_a_frame_that_has_begun_is_read_to_its_end() {
+    alone(|| {
+        limit(64);
+        let (near, far) = socket::pair(SockType::Stream).unwrap();
+        let header = Header { length: 4, kind: Kind::Json, descriptor: true }.encode();
+        socket::send(near.as_fd(), &header[..3], Some(marked(1).as_fd())).unwrap();
+        let mut incoming = Incoming::new(LIMIT);
+        assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Some);
+        socket::send(near.as_fd(), &[&header[3..], b"rest"].concat(), None).unwrap();
+        // The same look finds the next one's.
+        send_frame(&near, "next", Some(2));
+        let _taken = take_numbers(0);
+        assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Some);
+        assert!(incoming.next_run().unwrap().is_some_and(|run| run.descriptor.is_some()));
+        assert!(incoming.next_run().unwrap().is_none());
+    });
+}
+
+#[test]
+fn without_a_number_left_a_descriptor_that_no_frame_announces_holds_nothing_up() {
+    alone(|| {
+        limit(64);
+        let (near, far) = socket::pair(SockType::Stream).unwrap();
+        let frame = Header { length: 0, kind: Kind::Json, descriptor: false }.encode();
+        socket::send(near.as_fd(), &frame, Some(marked(1).as_fd())).unwrap();
+        send_frame(&near, "next", None);
+        let _taken = take_numbers(0);
+        let found = drain(&mut Incoming::new(LIMIT), far.as_fd());
+        assert_eq!(found.into_iter().flat_map(|(payloads, _)| payloads).collect::<Vec<_>>(), ["", "next"]);
+    });
+}
+
+#[test]
+fn beside_threads_that_take_the_last_numbers_each_frame_has_its_descriptor() {
+    alone(|| {
+        limit(64);
+        let (near, far) = socket::pair(SockType::Stream).unwrap();
+        // Frames of all lengths, so that a look ends before, in and behind one that brings a descriptor.
+        let frames: Vec<_> = (0..40).map(|number| ("x".repeat(1600 * number), number as u8)).collect();
+        let descriptors: Vec<_> = (0..40).map(|number| (number % 2 == 1).then(|| marked(number))).collect();
+        let _taken = take_numbers(1);
+        beside_busy_threads(1, || {
+            let mut incoming = Incoming::new(LIMIT);
+            for pair in frames.chunks(2) {
+                for (payload, number) in pair {
+                    send_frame_with(&near, payload, descriptors[usize::from(*number)].as_ref());
+                }
+                let mut found = Vec::new();
+                while found.len() < 2 {
+                    for (payloads, mark) in drain(&mut incoming, far.as_fd()) {
+                        found.extend(payloads.into_iter().map(|payload| (payload, mark)));
+                    }
+                }
+                let [(plain, _), (marked, mark)] = pair else { unreachable!() };
+                assert_eq!(found, [(plain.clone(), None), (marked.clone(), Some(*mark))]);
+            }
+        });
+    });
+}
+
+#[test]
+fn a_frame_of_many_reads_arrives_whole_with_what_follows_it() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let far: OwnedFd = far.into();
+    let lengths = [0, READ - HEADER, READ, READ + 1, 3 * READ, 20 * READ + 5, 3];
+    let writer = std::thread::spawn(move || {
+        for length in lengths {
+            let header = Header { length, kind: Kind::Json, descriptor: false }.encode();
+            (&near).write_all(&[&header[..], &vec![b'x'; length]].concat()).unwrap();
+        }
+    });
+    let (mut incoming, mut found) = (Incoming::new(LIMIT), Vec::new());
+    while found.len() < lengths.len() {
+        let payloads = drain(&mut incoming, far.as_fd()).into_iter().flat_map(|(payloads, _)| payloads);
+        found.extend(payloads.map(|payload| payload.len()));
+    }
+    writer.join().unwrap();
+    assert_eq!(found, lengths);
+}
+
+#[test]
+fn the_rest_of_a_large_frame_is_read_up_to_a_descriptor_and_not_over_it() {
+    let (near, far) = socket::pair(SockType::Stream).unwrap();
+    let large = "x".repeat(2 * READ + 1);
+    send_frame(&near, &large, None);
+    send_frame(&near, "next", Some(7));
+    let found = drain(&mut Incoming::new(LIMIT), far.as_fd());
+    assert_eq!(found, [(vec![large], None), (vec!["next".into()], Some(7))]);
 }
