@@ -1,9 +1,11 @@
 'use strict';
 
-// A worker dies: every connection that its JavaScript had not yet been given is served by another worker.
+// Workers die: every connection that their JavaScript had not yet been given is served by another worker.
 //
-// A storm of SIGKILLs under load. What a client saw reset must have been in the hands of the worker that died,
-// and that is proven in one of two ways:
+// A storm of SIGKILLs under load, on two addresses: of one worker, or of two at once, sometimes while a third is
+// stopped, sometimes while the primary's JavaScript is stuck; and half of the workers refuse what is more than their
+// maxConnections. What a client saw reset must have been in the hands of the worker that died, and that is proven in
+// one of two ways:
 // - *inspected*: the worker is stopped, the kernel says which connections its process holds, then it is killed;
 // - *plain*: the worker is killed at once. It has noted each connection before anything else it did with it,
 //   so at most one, on its way from the kernel to that note, can be missing.
@@ -13,44 +15,63 @@ const proc = require('../../../__test__/support/proc');
 const { Crowd, outcomes } = require('../load');
 const { now, sleep } = require('../time');
 
+/** Two addresses, of which the workers learn the ports. */
+const LISTEN = ['127.0.0.1', '127.0.0.2'].map(host => ({ host, port: 0 }));
+
 module.exports = {
-  title: 'A worker dies (SIGKILL under load)',
+  title: 'Workers die (SIGKILL under load)',
   limit: { short: 60_000, long: 900_000 },
 
   async run({ way, random, short, progress }) {
-    const env = { WORKERS: 4, REFORK: 1, WORK: 2 };
+    const env = { WORKERS: 5, REFORK: 1, WORK: 2, LISTEN, MOST: [0, 2] };
     return withProgram('server.js', { way, env }, async program => {
-      const port = await program.listening(4);
-      const crowd = new Crowd(port, { clients: 24, patience: short ? 3000 : 10_000 });
-      const kills = await storm(program, port, { count: short ? 24 : 1000, random, progress });
-      const attempts = await crowd.stop();
+      await program.listening(5);
+      const patience = short ? 3000 : 10_000;
+      const crowds = program.targets.map(target => new Crowd(target, { clients: 12, patience }));
+      const kills = await storm(program, { count: short ? 24 : 1000, random, progress });
+      const attempts = (await Promise.all(crowds.map(crowd => crowd.stop()))).flat();
       return verdict(attempts, kills, given(program.log()));
     });
   },
 };
 
-async function storm(program, port, { count, random, progress }) {
+async function storm(program, { count, random, progress }) {
+  const ports = program.targets.map(({ port }) => port);
   const kills = [];
   while (kills.length < count) {
-    // One goes on listening: without any, the port is closed, as it is with Node's own.
+    // Two go on listening: without any, the port is closed, as it is with Node's own.
     const serving = await program.until(
-      'two that serve',
-      () => program.serving.length > 1 && program.serving,
+      'four that serve',
+      () => program.serving.length >= 4 && program.serving,
     );
-    const victim = random.pick(serving);
-    const inspected = random.below(2) === 1;
-    const kill = { id: victim.id, inspected, held: new Set(), unexplained: 0 };
-    if (inspected && proc.stop(victim.pid)) kill.held = proc.connectionsHeld(victim.pid, port);
-    kill.from = now();
-    proc.signal(victim.pid, 'SIGKILL');
-    await victim.gone;
-    kill.to = now();
-    program.history.push({ event: 'leaving', id: victim.id });
-    kills.push(kill);
+    const [bystander, ...others] = random.shuffle(serving);
+    const victims = others.slice(0, 1 + random.below(2));
+    const stunned = random.below(4) === 0;
+    if (random.below(4) === 0) program.primary.tell({ command: 'block', ms: 30 + random.below(150) });
+    if (stunned) proc.stop(bystander.pid);
+    kills.push(...(await killAtOnce(program, victims, ports, random)));
     progress(`${kills.length} of ${count} kills`);
     await sleep(random.below(60));
+    if (stunned) proc.signal(bystander.pid, 'SIGCONT');
   }
   return kills;
+}
+
+async function killAtOnce(program, victims, ports, random) {
+  const kills = victims.map(({ id, pid }) => {
+    const inspected = random.below(2) === 1;
+    const kill = { id, pid, inspected, atOnce: victims.length > 1, held: new Set(), unexplained: 0 };
+    if (inspected && proc.stop(pid)) {
+      kill.held = new Set(ports.flatMap(port => [...proc.connectionsHeld(pid, port)]));
+    }
+    return kill;
+  });
+  const from = now();
+  for (const { pid } of kills) proc.signal(pid, 'SIGKILL');
+  await Promise.all(victims.map(({ gone }) => gone));
+  const to = now();
+  for (const { id } of victims) program.history.push({ event: 'leaving', id });
+  return kills.map(kill => ({ ...kill, from, to }));
 }
 
 /** The connections that JavaScript was given: for each client's port, to whom and when. */
@@ -94,7 +115,8 @@ function verdict(attempts, kills, notes) {
     lost,
     unit: 'connections',
     notes: [
-      `${kills.length} kills (${kills.filter(({ inspected }) => inspected).length} inspected), ` +
+      `${kills.length} kills (${kills.filter(({ inspected }) => inspected).length} inspected, ` +
+        `${kills.filter(({ atOnce }) => atOnce).length} two at once), ` +
         `${served} served, ${refused} refused, ${hung} left hanging, ${reset} reset`,
       `of those reset: ${counts.given} given to the JavaScript of the dead worker, ${counts.held} held by its ` +
         `process, ${counts.inHand} on the way to its first note (one a kill at most), ` +
