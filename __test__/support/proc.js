@@ -116,6 +116,16 @@ function connectionsHeld(pid, port) {
   return ports;
 }
 
+/** How many connections to a Unix path a process holds: the kernel names them as it names their listener. */
+function connectionsHeldOfPath(pid, path) {
+  const held = new Set(Object.values(descriptors(pid)));
+  const sockets = (read(`/proc/${pid}/net/unix`) ?? '').split('\n').map(line => line.trim().split(/\s+/));
+  // 03: connected; that of the listener is 01.
+  return sockets.filter(
+    ([, , , , , state, inode, name]) => name === path && state === '03' && held.has(`socket:[${inode}]`),
+  ).length;
+}
+
 /** Sends a signal; one that is gone needs none. */
 function signal(pid, name) {
   try {
@@ -152,6 +162,7 @@ module.exports = {
   threads,
   zombies,
   connectionsHeld,
+  connectionsHeldOfPath,
   signal,
   stop,
 };
