@@ -129,4 +129,4 @@ function outcomes(attempts) {
 
 const latency = ({ start, end }) => end - start;
 
-module.exports = { attempt, Crowd, Rain, rain, stopAll, outcomes, latency };
+module.exports = { connect, attempt, Crowd, Rain, rain, stopAll, outcomes, latency };
