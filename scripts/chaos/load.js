@@ -3,6 +3,7 @@
 // Clients. A connection of theirs says nothing: the worker that is given it answers with its number, and the
 // client ends it by a reset, which leaves no port waiting.
 
+const { once } = require('node:events');
 const net = require('node:net');
 const { now, sleep } = require('./time');
 
@@ -120,6 +121,32 @@ async function rain(target, ms, options) {
   return falling.stop();
 }
 
+/** A client that stays, and asks for an answer now and then. */
+class Guest {
+  #socket;
+  #answers = 0;
+
+  static async come(target) {
+    const guest = new Guest();
+    guest.#socket = connect(target).on('error', () => {});
+    await once(guest.#socket, 'data');
+    guest.#socket.on('data', () => guest.#answers++);
+    return guest;
+  }
+
+  /** Whether it is answered within so many milliseconds. */
+  async ask(ms) {
+    const answers = this.#answers;
+    this.#socket.write('x');
+    for (const end = now() + ms; this.#answers === answers; await sleep(5)) if (now() > end) return false;
+    return true;
+  }
+
+  leave() {
+    this.#socket.resetAndDestroy();
+  }
+}
+
 /** How many ended in each way. */
 function outcomes(attempts) {
   const counts = { served: 0, refused: 0, reset: 0, hung: 0 };
@@ -129,4 +156,4 @@ function outcomes(attempts) {
 
 const latency = ({ start, end }) => end - start;
 
-module.exports = { connect, attempt, Crowd, Rain, rain, stopAll, outcomes, latency };
+module.exports = { attempt, Crowd, Rain, Guest, rain, stopAll, outcomes, latency };

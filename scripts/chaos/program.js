@@ -66,6 +66,9 @@ class Program extends Child {
 
   stderr = '';
 
+  /** The workers of which an attack expects that something happens to them. */
+  expected = new Set();
+
   #folder;
   #server;
   #listeners;

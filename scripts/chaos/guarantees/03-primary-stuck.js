@@ -4,10 +4,9 @@
 // workers die. And the primary is stopped, all its threads: no connection that a worker has waits for it, whatever
 // the worker wants to give back.
 
-const { once } = require('node:events');
 const { withProgram } = require('../program');
 const proc = require('../../../__test__/support/proc');
-const { Crowd, Rain, attempt, connect, latency, outcomes } = require('../load');
+const { Crowd, Guest, Rain, attempt, latency, outcomes } = require('../load');
 const { measureLag, now, quantile, round, sleep } = require('../time');
 
 /** Until a connection is served, in milliseconds, and until one is that waited for a worker that has died. */
@@ -110,32 +109,6 @@ async function rate(target) {
   const served = crowd.attempts.filter(({ outcome }) => outcome === 'served').length;
   await crowd.stop();
   return served;
-}
-
-/** A client that stays, and asks for an answer now and then. */
-class Guest {
-  #socket;
-  #answers = 0;
-
-  static async come(target) {
-    const guest = new Guest();
-    guest.#socket = connect(target).on('error', () => {});
-    await once(guest.#socket, 'data');
-    guest.#socket.on('data', () => guest.#answers++);
-    return guest;
-  }
-
-  /** Whether it is answered within so many milliseconds. */
-  async ask(ms) {
-    const answers = this.#answers;
-    this.#socket.write('x');
-    for (const end = now() + ms; this.#answers === answers; await sleep(5)) if (now() > end) return false;
-    return true;
-  }
-
-  leave() {
-    this.#socket.resetAndDestroy();
-  }
 }
 
 /**

@@ -17,6 +17,7 @@ else worker();
 
 /** Descriptors that were opened to have none left. */
 const hoard = [];
+let grazing;
 
 /** Opens descriptors until there is none left. */
 function starve() {
@@ -28,8 +29,20 @@ function starve() {
   say('starved', { pid: process.pid, count: hoard.length });
 }
 
+/** Keeps more and more, all but one, again and again. */
+function graze() {
+  grazing = setInterval(() => {
+    try {
+      for (;;) hoard.push(fs.openSync('/dev/null'));
+    } catch {
+      if (hoard.length > 0) fs.closeSync(hoard.pop());
+    }
+  }, 5);
+}
+
 /** Closes some of them. */
 function feed({ count = hoard.length }) {
+  clearInterval(grazing);
   for (const fd of hoard.splice(0, count)) fs.closeSync(fd);
 }
 
@@ -65,28 +78,18 @@ function primary() {
       say(event, { id: worker.id, pid: worker.process.pid, address, port, code, signal });
     });
   }
-  cluster.on('fork', worker => {
-    if (!DEAF) worker.on('error', ({ code, message }) => say('error', { id: worker.id, code, message }));
-    let messages = 0;
-    worker.on('message', (message, handle) => {
-      // Who gets a handle closes it.
-      handle?.close?.();
-      messages++;
-      if (message?.tell) say(message.tell, { ...message, id: worker.id });
-    });
-    worker.on('exit', () => say('messages', { id: worker.id, count: messages }));
-  });
   cluster.on('exit', worker => {
-    if (REFORK && !worker.exitedAfterDisconnect) cluster.fork();
+    if (REFORK && !worker.exitedAfterDisconnect) fork();
   });
-  for (let i = 0; i < Number(WORKERS); i++) cluster.fork();
+  for (let i = 0; i < Number(WORKERS); i++) fork();
 
   obey({
     starve,
     feed,
+    graze,
     openFiles,
     block,
-    fork: () => cluster.fork(),
+    fork,
     disconnect({ id, messages = 0 }) {
       const worker = cluster.workers[id];
       for (let number = 0; number < messages; number++) worker.send({ number });
@@ -104,11 +107,45 @@ function primary() {
       for (let i = 0; i < count; i++) worker?.send(text);
       say('sent', { id, count });
     },
+    async sendHandles({ id, count, name, bare }) {
+      const handle = bare ? undefined : await server();
+      const worker = cluster.workers[id];
+      // Each in a turn of its own. What is not sent is told, as 'error' or to the callback.
+      for (let i = 0; i < count; i++) {
+        worker.send({ name }, handle, error => error && say('unsent', { id, name, code: error.code }));
+        await new Promise(setImmediate);
+      }
+      say('sent', { id, count });
+    },
     turn() {
       // What is closed now is closed for the kernel in one of the next turns.
       setImmediate(() => setImmediate(() => setImmediate(say, 'turned')));
     },
   });
+}
+
+/** Forks a worker, and hears what it says. */
+function fork() {
+  const worker = cluster.fork();
+  if (!DEAF) worker.on('error', ({ code, message }) => say('error', { id: worker.id, code, message }));
+  let messages = 0;
+  worker.on('message', (message, given) => {
+    // Who gets a handle closes it.
+    given?.close?.();
+    messages++;
+    if (message?.tell) say(message.tell, { ...message, id: worker.id });
+  });
+  worker.on('exit', () => say('messages', { id: worker.id, count: messages }));
+}
+
+let handle;
+
+/** A server that can be sent. */
+function server() {
+  handle ??= new Promise(resolve => {
+    const one = net.createServer().listen(0, '127.0.0.1', () => resolve(one));
+  });
+  return handle;
 }
 
 function worker() {
@@ -133,13 +170,16 @@ function worker() {
   // A program that has something else to do does not end by itself.
   if (BUSY) setInterval(() => {}, 1000);
   let received = 0;
-  process.on('message', () => {
+  process.on('message', (message, given) => {
     received++;
+    given?.close();
+    if (message?.name) say('got', { id, name: message.name });
   });
   process.on('disconnect', () => note(`received ${id} ${received}`));
   obey({
     starve,
     feed,
+    graze,
     openFiles,
     block,
     attack: ({ name, bytes }) => require('./hostile')[name](bytes && Buffer.from(bytes, 'base64')),
