@@ -1,11 +1,12 @@
 'use strict';
 
-// A hostile or broken worker: whatever it writes on its channel and its handoff queue, the primary ends that
-// worker's channel with an 'error' event that says why, and everybody else goes on.
+// Hostile or broken workers: whatever they write on their channels and their handoff queues, and whatever numbers they
+// name, the primary ends such a worker's channel with an 'error' event that says why, and everybody else goes on, also
+// while one of them dies.
 
 const { withProgram } = require('../program');
 const proc = require('../../../__test__/support/proc');
-const { Rain, attempt } = require('../load');
+const { Rain, attempt, rain } = require('../load');
 const { now, sleep } = require('../time');
 
 /** What each attack (programs/hostile.js) must lead to: an error whose code matches, or none. */
@@ -46,7 +47,7 @@ const MOST_CPU = 0.25;
 const ON_HANDOFF = /Packet|Return|invented|Listener|Handoff/;
 
 module.exports = {
-  title: 'A hostile or broken worker',
+  title: 'Hostile or broken workers',
   limit: { short: 150_000, long: 900_000 },
 
   async run({ way, random, short, progress }) {
@@ -61,25 +62,27 @@ module.exports = {
     const size = way === 'rust' ? 8 : 1;
     for (let first = 0; first < possible.length; first += size) {
       progress(`${first} of ${possible.length} attacks`);
-      await withProgram('server.js', { way, env: { WORKERS: 2 } }, program =>
+      await withProgram('server.js', { way, env: { WORKERS: 3 } }, program =>
         against(program, possible.slice(first, first + size), { way, result }),
       );
     }
+    progress('the descriptors of the primary');
+    await nameDescriptors(way, result);
     await neverReads(way, result);
     await withoutListener(way, result);
     return result;
   },
 };
 
-/** Some attacks at once, each by a worker of its own. */
+/** Some attacks at once, each by a worker of its own, as one of those that are good dies. */
 async function against(program, attacks, { way, result }) {
-  const port = await program.listening(2);
+  const port = await program.listening(3);
   const good = program.serving;
   const open = Object.keys(proc.descriptors(program.pid)).length;
   for (const _ of attacks) program.primary.tell({ command: 'fork' });
-  await program.listening(2 + attacks.length);
+  await program.listening(3 + attacks.length);
   const hostile = program.serving.filter(worker => !good.includes(worker));
-  const rain = new Rain(port, { every: 10, patience: 2000 });
+  const falling = new Rain(port, { every: 10, patience: 2000 });
   const wrongs = await Promise.all(
     attacks.map(({ name, code, bytes }, index) => {
       const { id } = hostile[index];
@@ -87,15 +90,20 @@ async function against(program, attacks, { way, result }) {
       return way === 'rust' && code ? told(program, id, code) : undefined;
     }),
   );
+  const [dying] = good;
+  proc.stop(dying.pid);
+  const held = proc.connectionsHeld(dying.pid, port);
+  proc.signal(dying.pid, 'SIGKILL');
   await sleep(150);
   // Whoever of them still lives, lives as others do: it is in nobody's way.
   const [start, used] = [now(), proc.cpu(program.pid)];
   await sleep(300);
   const share = (proc.cpu(program.pid) - used) / 1000 / (now() - start);
-  const attempts = await rain.stop();
+  const attempts = await falling.stop();
   for (const { pid } of hostile) proc.signal(pid, 'SIGKILL');
   await Promise.all(hostile.map(worker => worker.gone));
-  const lost = suffered(program, hostile, attempts);
+  // What the dead had been given goes with it.
+  const lost = suffered(program, [dying, ...hostile], attempts).filter(one => !held.has(one.port));
   const left = way === 'rust' ? await leftOpen(program, open) : 0;
 
   const names = attacks.map(({ name }) => name).join(', ');
@@ -153,6 +161,34 @@ function suffered(program, hostile, attempts) {
   return attempts.filter(one => one.outcome !== 'served' && !isGiven(one));
 }
 
+/** Two workers name every descriptor of the primary: none is closed, none read from, all go on. */
+async function nameDescriptors(way, result) {
+  await withProgram('server.js', { way, env: { WORKERS: 4, KINDS: 1 } }, async program => {
+    const port = await program.listening(4);
+    await program.events('kinds');
+    const before = proc.descriptors(program.pid);
+    const hostile = program.serving.slice(0, 2);
+    for (const one of hostile) one.tell({ command: 'attack', name: 'nameDescriptors' });
+    const attempts = await rain(port, 500, { every: 10, patience: 5000 });
+    // Each has been answered by now: so has what it asks last.
+    for (const one of hostile) one.tell({ command: 'chat', count: 1 });
+    const answered = await program.events('chatted', hostile.length, undefined, 5000).catch(() => undefined);
+    const after = proc.descriptors(program.pid);
+    const gone = Object.keys(before).filter(fd => after[fd] !== before[fd]);
+    program.primary.tell({ command: 'echo' });
+    const echoed = await program.events('echoed', 1, undefined, 3000).catch(() => undefined);
+    const ended = program.all('exit').length;
+    const unserved = attempts.filter(({ outcome }) => outcome !== 'served').length;
+    result.tried += hostile.length;
+    if (gone.length > 0 || !answered || !echoed || ended > 0 || unserved > 0) result.lost += hostile.length;
+    result.notes.push(
+      `two workers name each descriptor of the primary: of ${Object.keys(before).length} ${gone.length} are closed ` +
+        `(${gone.map(fd => before[fd]).join(' ')}), its own connection ${echoed ? 'answers' : 'is dead'}, the two are ` +
+        `${answered ? 'heard' : 'no longer heard'}, ${ended} workers ended, ${unserved} of ${attempts.length} connections lost`,
+    );
+  });
+}
+
 /** A worker that never reads, while the primary sends: the others get theirs. */
 async function neverReads(way, result) {
   await withProgram('server.js', { way, env: { WORKERS: 2 } }, async program => {
@@ -181,13 +217,20 @@ async function neverReads(way, result) {
 async function withoutListener(way, result) {
   await withProgram('server.js', { way, env: { WORKERS: 2, DEAF: 1 } }, async program => {
     await program.listening(2);
-    const [hostile] = program.serving;
-    hostile.tell({ command: 'attack', name: 'noJson' });
-    await hostile.gone;
-    await program.events('exit').catch(() => {});
-    result.tried++;
-    if (program.all('end').length === 0) return;
-    result.lost++;
-    result.notes.push(`noJson, and nobody listens to 'error': the primary has died`);
+    const [hostile, sender] = program.serving;
+    for (const [worker, name] of [
+      [hostile, 'noJson'],
+      [sender, 'resetSockets'],
+    ]) {
+      worker.tell({ command: 'attack', name });
+      if (worker === hostile) await worker.gone;
+      else await sleep(300);
+      result.tried++;
+      if (program.all('end').length === 0) continue;
+      result.lost++;
+      const why = program.stderr.match(/.*Error: .*/g)?.at(-1) ?? program.stderr;
+      result.notes.push(`${name}, and nobody listens to 'error': the primary has died (${why})`);
+      return;
+    }
   });
 }

@@ -3,7 +3,9 @@
 // What a hostile or broken worker does: it writes what it likes on the two descriptors that it shares with the
 // primary, its channel and its handoff queue. It finds them as anyone would.
 
+const dgram = require('node:dgram');
 const fs = require('node:fs');
+const net = require('node:net');
 const native = require('../../../lib/native').load();
 
 /** Frame kinds: see src/messages/frame.rs. */
@@ -115,7 +117,37 @@ const strange = [
   { act: 'exitedAfterDisconnect', seq: null },
 ];
 
+/** Asks the primary to listen on, or to read from, its own descriptor of each number. */
+function nameDescriptors() {
+  for (let fd = 0; fd < 100; fd++) {
+    // Two servers of a worker are two questions.
+    for (let i = 0; i < 2; i++) {
+      const server = net.createServer().on('error', () => {});
+      server.listen({ fd }, () => server.close());
+      const socket = dgram.createSocket('udp4').on('error', () => {});
+      socket.bind({ fd }, () => socket.close());
+    }
+  }
+}
+
+/** Sends sockets that are reset when they arrive. */
+function resetSockets() {
+  const clients = [];
+  const server = net.createServer(socket => {
+    process.send({ tell: 'nothing' }, socket);
+    if (clients.length === 0) server.close();
+    // What was sent arrives before it is reset: the primary reads by then.
+    setTimeout(() => clients.pop().resetAndDestroy(), 50);
+  });
+  server.listen(0, '127.0.0.1', () => {
+    for (let i = 0; i < 10; i++) clients.push(net.connect(server.address().port, '127.0.0.1'));
+  });
+}
+
 module.exports = {
+  nameDescriptors,
+  resetSockets,
+
   // On the channel.
   bytesOnChannel: bytes => write(channel, bytes),
   largeFrame: () => write(channel, frame(JSON_KIND, 'x', { length: 0xffffffff })),

@@ -3,14 +3,17 @@
 // The cluster that most attacks are on: WORKERS workers that answer each connection with their number, after
 // WORK milliseconds of the processor's time and DELAY milliseconds of waiting, and then say what is said to them; and
 // the commands that the attacks need. LISTEN are the addresses to listen on, MOST the maxConnections of the workers'
-// servers, by turns (0: no limit).
+// servers, by turns (0: no limit). With KINDS the primary has descriptors of each kind of its own.
 
+const { spawn } = require('node:child_process');
+const dgram = require('node:dgram');
 const fs = require('node:fs');
 const net = require('node:net');
+const path = require('node:path');
 const { Worker } = require('node:worker_threads');
 const { cluster, say, note, obey, spin } = require('./tether');
 
-const { WORKERS = '4', REFORK, DEAF, BUSY, WORK = '0', DELAY = '0', MOST, LISTEN } = process.env;
+const { WORKERS = '4', REFORK, DEAF, KINDS, BUSY, WORK = '0', DELAY = '0', MOST, LISTEN } = process.env;
 
 if (cluster.isPrimary) primary();
 else worker();
@@ -82,6 +85,7 @@ function primary() {
     if (REFORK && !worker.exitedAfterDisconnect) fork();
   });
   for (let i = 0; i < Number(WORKERS); i++) fork();
+  if (KINDS) openKinds();
 
   obey({
     starve,
@@ -130,12 +134,33 @@ function fork() {
   if (!DEAF) worker.on('error', ({ code, message }) => say('error', { id: worker.id, code, message }));
   let messages = 0;
   worker.on('message', (message, given) => {
-    // Who gets a handle closes it.
+    // Who gets a handle closes it. A socket is left alone, as by a program that expects none.
     given?.close?.();
     messages++;
     if (message?.tell) say(message.tell, { ...message, id: worker.id });
   });
   worker.on('exit', () => say('messages', { id: worker.id, count: messages }));
+}
+
+/** Has descriptors of every kind that a program has, and uses them on. */
+function openKinds() {
+  fs.openSync(__filename);
+  fs.openSync('/dev/null', 'w');
+  fs.openSync(__dirname);
+  fs.watch(__dirname);
+  dgram.createSocket('udp4').bind(0, '127.0.0.1');
+  spawn('cat', { stdio: 'pipe' });
+  const echo = net.createServer(socket => socket.pipe(socket).on('error', () => {}));
+  echo.listen(path.join(path.dirname(process.env.TETHER), 'echo'));
+  const tcp = net
+    .createServer(socket => socket.pipe(socket))
+    .listen(0, '127.0.0.1', () => {
+      const { port } = tcp.address();
+      const own = net.connect(port, '127.0.0.1', () => say('kinds', { port }));
+      // Both ends of it are the primary's.
+      own.on('data', () => say('echoed'));
+      obey({ echo: () => own.write('x') });
+    });
 }
 
 let handle;
