@@ -239,7 +239,7 @@ const invariants = [
     defect:
       'bun#34659: a user cannot answer a question of the cluster: control frames are a kind of their own',
     file: 'lib/channel/channel.js',
-    holds: 'if (this.#kind === CONTROL) this.#deliverControl(',
+    holds: 'if (kind === CONTROL) {',
   },
 ];
 

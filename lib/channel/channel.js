@@ -10,7 +10,6 @@ const native = require('../native').load();
 const JSON_TEXT = 1;
 const ADVANCED = 2;
 const CONTROL = 3;
-const NOTHING = 0;
 const END = -1;
 const STARVED = -2;
 
@@ -70,6 +69,21 @@ function messagesOf(found) {
   return JSON.parse(found.json);
 }
 
+/**
+ * Calls `first`, which may run a program's code, and then `next`: though `first` throws, in a tick of its own then,
+ * if the program lives on.
+ */
+function inAnyCase(first, next) {
+  let done = false;
+  try {
+    first();
+    done = true;
+  } finally {
+    if (!done) process.nextTick(next);
+  }
+  next();
+}
+
 /** The cluster's own messages on their way through a send() that a program has wrapped. */
 const controlMessages = new WeakSet();
 
@@ -96,15 +110,13 @@ class Channel {
   #large = false;
   /** How many large messages are not to be searched. */
   #unsearched = 0;
-  /** Messages that came while nobody listened. */
+  /** Messages that came while nobody listened, and how many of them are on their way to who does now. */
   #unheard = [];
-  /** The messages that were read last, where we are in them, and the descriptor that came along. */
-  #batch = [];
-  #place = 0;
-  #kind = NOTHING;
-  #fd = -1;
+  #late = 0;
   /** Whether a received handle is being adopted: what comes after it waits. */
   #adopting = false;
+  /** Called when all that has arrived is on its way. */
+  #drained;
   /** Whether the other process has closed its end, and whether we read no more. */
   #ended = false;
   #closed = false;
@@ -206,71 +218,55 @@ class Channel {
     const { written } = this.native;
     const left = this.#unwritten.findIndex(([position]) => position > written);
     const done = this.#unwritten.splice(0, left < 0 ? this.#unwritten.length : left);
-    if (this.#onclosed && this.native.queued === 0) this.#closeNow();
     for (const [, callback] of done) process.nextTick(callback, null);
+    if (this.#onclosed && this.native.queued === 0) process.nextTick(() => this.#closeNow());
   }
 
-  /** Delivers what has arrived, in order. What a listener throws ends this call, and the rest follows. */
+  /**
+   * Takes the next messages out of the socket. Each is delivered in a tick of its own, as Node does it: neither
+   * what its listener throws nor the asynchronous context that it enters concerns the next one. While there is
+   * more, Rust calls again; what the listeners have put off (ticks, promises) is done before.
+   * @returns {boolean} false: there is nothing for now, or ever
+   */
   #receive() {
-    let done = false;
-    try {
-      while (!this.#adopting && !this.#closed && this.#next()) {}
-      done = true;
-    } finally {
-      if (!done) process.nextTick(() => this.#receive());
-    }
-  }
-
-  /** Delivers the next message; false: there is none for now, or ever. */
-  #next() {
-    if (this.#place === this.#batch.length) return this.#read();
-    const message = this.#batch[this.#place++];
-    if (this.#kind === CONTROL) this.#deliverControl(message, this.#takeFd());
-    else if (this.#fd >= 0) this.#adopt(message, this.#takeFd());
-    else this.#deliver(message, undefined);
-    return true;
-  }
-
-  /** Takes the next messages out of the socket; false: there are none for now, or ever. */
-  #read() {
-    const kind = this.#readBatch();
-    if (kind === END) this.#end();
-    else if (kind === STARVED) setTimeout(() => this.#closed || this.native.resume(), STARVED_PAUSE).unref();
-    return kind > NOTHING;
-  }
-
-  #readBatch() {
-    // What was delivered is not kept until more arrives.
-    this.#batch.length = 0;
-    this.#place = 0;
+    if (this.#adopting || this.#closed) return false;
+    let fd = -1;
     try {
       const found = this.#take(scratch);
-      if (typeof found === 'number') return found;
+      if (typeof found === 'number') return this.#nothing(found);
       if (typeof found === 'string') {
-        this.#batch = [JSON.parse(found)];
-        this.#kind = JSON_TEXT;
+        process.nextTick(this.#deliver, JSON.parse(found));
       } else if (Array.isArray(found)) {
-        this.#batch = [longStrings().putBack(found)];
-        this.#kind = JSON_TEXT;
+        process.nextTick(this.#deliver, longStrings().putBack(found));
       } else {
-        this.#fd = found.fd;
-        this.#kind = found.kind;
-        this.#batch = messagesOf(found);
+        fd = found.fd;
+        this.#deliverAll(messagesOf(found), found);
       }
-      return this.#kind;
+      return true;
     } catch (error) {
       // The other process does not speak our protocol. What else it sends is not read.
-      if (this.#fd >= 0) native.close(this.#takeFd());
+      if (fd >= 0) native.close(fd);
       const reason = typeof error.code === 'string' ? error : errors().badMessage(error);
       process.nextTick(() => this.onbroken(reason));
-      return END;
+      return this.#nothing(END);
     }
   }
 
-  #takeFd() {
-    const fd = this.#fd;
-    this.#fd = -1;
-    return fd;
+  #nothing(reason) {
+    if (reason === END) this.#end();
+    else if (reason === STARVED)
+      setTimeout(() => this.#closed || this.native.resume(), STARVED_PAUSE).unref();
+    return false;
+  }
+
+  #deliverAll(messages, { kind, fd }) {
+    if (kind === CONTROL) {
+      for (const message of messages) process.nextTick(this.#deliverControl, message, fd);
+    } else if (fd >= 0) {
+      this.#adopt(messages[0], fd);
+    } else {
+      for (const message of messages) process.nextTick(this.#deliver, message);
+    }
   }
 
   /** Makes a handle of a received descriptor, and delivers its message with it. */
@@ -279,20 +275,30 @@ class Channel {
     this.#adopting = true;
     const adopted = handle => {
       this.#adopting = false;
-      this.#deliver(message?.msg, handle);
+      process.nextTick(this.#deliver, message?.msg, handle);
       // What arrived in the meantime.
       if (!now) this.drain();
     };
-    withHandles(({ receive }) => receive(this, message, fd, adopted));
+    withHandles(({ receive }) => {
+      try {
+        receive(this, message, fd, adopted);
+      } catch {
+        // libuv does not take it (and it is closed); what comes after it must not wait for ever.
+        adopted(undefined);
+      }
+    });
     now = false;
   }
 
   /** The cluster's own messages are events too, for those who listen to them, as Node's are. */
-  #deliverControl(message, fd) {
+  #deliverControl = (message, fd) => {
     const { target } = this;
-    if (target.listenerCount('internalMessage') > 0) {
-      target.emit('internalMessage', { cmd: 'NODE_CLUSTER', ...message }, undefined);
-    }
+    const use = () => this.#useControl(message, fd);
+    if (target.listenerCount('internalMessage') === 0) use();
+    else inAnyCase(() => target.emit('internalMessage', { cmd: 'NODE_CLUSTER', ...message }, undefined), use);
+  };
+
+  #useControl(message, fd) {
     // What is no object was not said by anyone of ours.
     const callback = this.#asked.get(message?.ack);
     if (callback) {
@@ -303,29 +309,49 @@ class Channel {
     }
   }
 
-  #deliver(message, handle) {
+  #deliver = (message, handle) => {
     const { target } = this;
-    const event = isInternal(message) ? 'internalMessage' : 'message';
-    if (event === 'internalMessage' || target.listenerCount('message') > 0) {
-      target.emit(event, message, handle);
+    if (isInternal(message)) {
+      target.emit('internalMessage', message, handle);
+    } else if (this.#late > 0) {
+      this.#deliverAfterUnheard(message, handle);
+    } else if (target.listenerCount('message') > 0) {
+      target.emit('message', message, handle);
     } else {
-      this.#unheard.push([event, message, handle]);
+      this.#unheard.push([message, handle]);
     }
-  }
+  };
 
   /** Delivers what came while nobody listened, if somebody does now. */
   deliverUnheard() {
     const { target } = this;
-    if (target.channel && target.listenerCount('message') > 0) {
-      for (const message of this.#unheard.splice(0)) target.emit(...message);
-    }
+    if (!target.channel || target.listenerCount('message') === 0) return;
+    for (const [message, handle] of this.#unheard.splice(0)) this.#deliverAfterUnheard(message, handle);
   }
 
-  /** Delivers all that has arrived, without waiting for the loop. */
-  drain() {
-    if (this.#closed) return;
-    this.native.drain();
-    this.#receive();
+  /** Each has a tick of its own here too, behind those that came before it. */
+  #deliverAfterUnheard(message, handle) {
+    this.#late++;
+    process.nextTick(() => {
+      this.#late--;
+      const { target } = this;
+      if (target.listenerCount('message') > 0) target.emit('message', message, handle);
+      else this.#unheard.push([message, handle]);
+    });
+  }
+
+  /**
+   * Has all that has arrived delivered, without waiting for the loop.
+   * @param {() => void} [done] called when all of it is on its way
+   */
+  drain(done) {
+    this.#drained = done ?? this.#drained;
+    if (!this.#closed) this.native.drain();
+    while (this.#receive()) {}
+    if (this.#adopting) return;
+    const drained = this.#drained;
+    this.#drained = undefined;
+    drained?.();
   }
 
   /** Ends the channel at once, and says why. What waits to be written is lost. */
@@ -339,8 +365,10 @@ class Channel {
   #end() {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.target.connected) this.target.disconnect();
-    this.onend();
+    inAnyCase(
+      () => this.target.connected && this.target.disconnect(),
+      () => this.onend(),
+    );
   }
 
   /** Reads no more, and closes our end once what waits is written. */
@@ -385,6 +413,7 @@ const isQueueFull = ({ code }) => code === 'ERR_RUST_CLUSTER_QUEUE_FULL';
 module.exports = {
   Channel,
   STARVED_PAUSE,
+  inAnyCase,
   withHandles,
   isQueueFull,
   isOwnControl: message => controlMessages.has(message),

@@ -8,6 +8,7 @@ const Listeners = require('./listeners');
 const native = require('../native').load();
 const { ownSettings } = require('./settings');
 const Worker = require('./worker');
+const { inAnyCase } = require('../channel/channel');
 const { channelOf } = require('../channel/setup_channel');
 const { forkWorker } = require('./worker_process');
 
@@ -82,7 +83,6 @@ class Primary {
   }
 
   #initialize() {
-    this.#initialized = true;
     const { schedulingPolicy } = this.#cluster;
     if (schedulingPolicy !== SCHED_NONE && schedulingPolicy !== SCHED_RR) {
       throw errors.badSchedulingPolicy(schedulingPolicy);
@@ -90,6 +90,7 @@ class Primary {
     if (schedulingPolicy === SCHED_RR) this.#acceptor = new native.Acceptor(() => this.#tellAcceptorEvents());
     this.#listeners = new Listeners(this.#acceptor);
     process.on('internalMessage', message => this.#debugWorkers(message));
+    this.#initialized = true;
   }
 
   /** SIGUSR1 woke our inspector: wake the workers' too. */
@@ -102,16 +103,20 @@ class Primary {
     }
   }
 
+  /** Each event is told in a tick of its own: what a listener throws concerns no other. */
   #tellAcceptorEvents() {
     const acceptor = this.#acceptor;
     for (let event = acceptor.nextEvent(); event; event = acceptor.nextEvent()) {
-      const { kind, worker: id, code, message } = event;
-      const worker = this.#cluster.workers[id] ?? this.#retiring.get(id);
-      if (kind === 'broken' && worker) this.#broken(worker, { code, message });
-      else if (kind === 'starved') process.emitWarning(errors.starved(message));
-      else if (kind === 'hasAll') this.#tellToLeave(this.#retiring.get(id));
-      else if (worker) debug(`Worker ${worker.process.pid} ${kind}`);
+      process.nextTick(told => this.#tellAcceptorEvent(told), event);
     }
+  }
+
+  #tellAcceptorEvent({ kind, worker: id, code, message }) {
+    const worker = this.#cluster.workers[id] ?? this.#retiring.get(id);
+    if (kind === 'broken' && worker) this.#broken(worker, { code, message });
+    else if (kind === 'starved') process.emitWarning(errors.starved(message));
+    else if (kind === 'hasAll') this.#tellToLeave(this.#retiring.get(id));
+    else if (worker) debug(`Worker ${worker.process.pid} ${kind}`);
   }
 
   /** A worker that does not speak our protocol, or does not listen, is heard no more. */
@@ -131,9 +136,9 @@ class Primary {
     const id = ++this.#ids;
     const worker = new Worker({ id, process: this.#createWorkerProcess(id, env) });
     this.#watch(worker);
-    debug.quiet(`Worker ${worker.process.pid} forked, as worker ${id}: ${cluster.settings.exec}`);
-    process.nextTick(() => cluster.emit('fork', worker));
     cluster.workers[id] = worker;
+    process.nextTick(() => cluster.emit('fork', worker));
+    debug.quiet(`Worker ${worker.process.pid} forked, as worker ${id}: ${cluster.settings.exec}`);
     return worker;
   }
 
@@ -173,7 +178,6 @@ class Primary {
 
   #exited(worker, exitCode, signalCode) {
     const cluster = this.#cluster;
-    this.#acceptor?.removeWorker(worker.id);
     this.#retiring.delete(worker.id);
     // One that is still connected is looked at by listeners of 'disconnect'.
     if (!worker.isConnected()) {
@@ -183,19 +187,16 @@ class Primary {
     worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
     worker.state = 'dead';
     debug(`Worker ${worker.process.pid} exited with ${signalCode ?? exitCode}`);
-    worker.emit('exit', exitCode, signalCode);
-    cluster.emit('exit', worker, exitCode, signalCode);
+    this.#tell(worker, 'exit', exitCode, signalCode);
   }
 
   #disconnected(worker) {
-    const cluster = this.#cluster;
     this.#listeners.remove(worker);
-    if (worker.isDead()) delete cluster.workers[worker.id];
+    if (worker.isDead()) delete this.#cluster.workers[worker.id];
     worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
     worker.state = 'disconnected';
     debug(`Worker ${worker.process.pid} disconnected`);
-    worker.emit('disconnect');
-    cluster.emit('disconnect', worker);
+    this.#tell(worker, 'disconnect');
   }
 
   /** What a worker can ask for. */
@@ -214,8 +215,7 @@ class Primary {
   #online(worker) {
     worker.state = 'online';
     debug(`Worker ${worker.process.pid} online`);
-    worker.emit('online');
-    this.#cluster.emit('online', worker);
+    this.#tell(worker, 'online');
   }
 
   #queryServer(worker, message) {
@@ -231,8 +231,15 @@ class Primary {
     const info = { addressType, address, port, fd };
     worker.state = 'listening';
     debug.quiet(`Worker ${worker.process.pid} listening on ${place({ address, port, fd })}`);
-    worker.emit('listening', info);
-    this.#cluster.emit('listening', worker, info);
+    this.#tell(worker, 'listening', info);
+  }
+
+  /** Tells the worker's listeners, and the cluster's. */
+  #tell(worker, event, ...details) {
+    inAnyCase(
+      () => worker.emit(event, ...details),
+      () => this.#cluster.emit(event, worker, ...details),
+    );
   }
 
   disconnectAll(callback) {
@@ -241,7 +248,9 @@ class Primary {
     if (typeof callback === 'function') {
       // The documentation's promise: called when all have disconnected.
       if (left === 0) process.nextTick(callback);
-      for (const worker of connected) worker.process.once('disconnect', () => --left === 0 && callback());
+      // Also if a listener of 'disconnect' throws.
+      const disconnected = () => --left === 0 && process.nextTick(callback);
+      for (const worker of connected) worker.process.prependOnceListener('disconnect', disconnected);
     }
     for (const worker of connected) worker.disconnect();
   }
@@ -249,8 +258,8 @@ class Primary {
   disconnect(worker) {
     if (!this.#leaving.has(worker)) debug.quiet(`Worker ${worker.process.pid} asked to disconnect`);
     worker.exitedAfterDisconnect = true;
-    this.#retire(worker);
     delete this.#cluster.workers[worker.id];
+    this.#retire(worker);
   }
 
   /** Has a worker leave. What others do not serve in its place is in its queue before it is told. */

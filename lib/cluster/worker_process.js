@@ -56,7 +56,7 @@ function spawnWorker(child, spawn, options, { id, acceptor, own }) {
     if (++child._closesGot === child._closesNeeded) child.emit('close', child.exitCode, child.signalCode);
   };
   // What the worker sent, and that it disconnected, is told before its end.
-  handle.beforeExit = () => channel.drain();
+  handle.beforeExit = exit => channel.drain(exit);
   return error;
 }
 
@@ -67,7 +67,7 @@ class ProcessHandle {
 
   /** Our end of the channel, -1 while there is none. */
   channel = -1;
-  beforeExit = () => {};
+  beforeExit = exit => exit();
 
   constructor(worker, theirs) {
     this.#worker = worker;
@@ -117,8 +117,10 @@ class ProcessHandle {
   }
 
   #exited(code, signal) {
-    this.beforeExit();
-    process.nextTick(() => this.onexit(code, signal ? native.signalName(signal) : ''));
+    const { acceptor, id } = this.#worker;
+    acceptor?.removeWorker(id);
+    const exit = () => this.onexit(code, signal ? native.signalName(signal) : '');
+    this.beforeExit(() => process.nextTick(exit));
   }
 
   kill(signal) {

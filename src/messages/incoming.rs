@@ -181,6 +181,16 @@ impl Incoming {
         }))
     }
 
+    /// Whether [`next_run`](Self::next_run) has something to tell, be it what is wrong.
+    pub fn has_run(&mut self) -> bool {
+        self.give_buffer();
+        match Header::decode(&self.buffer[self.start..self.end], self.limit) {
+            Ok(Some(header)) => self.end - self.start - HEADER >= header.length || !self.descriptors.is_empty(),
+            Ok(None) => !self.descriptors.is_empty(),
+            Err(_) => true,
+        }
+    }
+
     /// Drops what has arrived and was not taken: nothing more is wanted.
     pub fn clear(&mut self) {
         self.start = self.end;

@@ -66,6 +66,8 @@ struct End {
     watch: Option<Rc<Watch>>,
     turn: Option<Turn>,
     reads: Rc<Cell<u32>>,
+    /// Whether `read` may find more, in this readiness of the socket.
+    more: Rc<Cell<bool>>,
     ended: bool,
     most_queued: usize,
 }
@@ -158,7 +160,8 @@ impl Channel {
                 Callback::new(env, "RUSTCLUSTERCHANNEL", onwrite.raw()),
             )
         };
-        let (budget, writer) = (Rc::clone(&reads), Arc::clone(&core));
+        let more = Rc::new(Cell::new(false));
+        let (budget, may_more, writer) = (Rc::clone(&reads), Rc::clone(&more), Arc::clone(&core));
         let watch = Rc::new_cyclic(|watch: &Weak<Watch>| {
             let watch = watch.clone();
             let ready = move |events| {
@@ -170,7 +173,15 @@ impl Channel {
                 }
                 if events & READABLE != 0 {
                     budget.set(READS);
-                    onread.call(&[]);
+                    // A call ends with JavaScript's ticks and promises: those of one run's listeners come before
+                    // the next run.
+                    loop {
+                        may_more.set(false);
+                        onread.call(&[]);
+                        if !may_more.get() {
+                            break;
+                        }
+                    }
                 }
             };
             let poll = Poll::new(env, core.socket(), ready).expect("the descriptor is a socket that nobody watches");
@@ -191,6 +202,7 @@ impl Channel {
             watch: Some(watch),
             turn: Some(Turn { prepare, sent }),
             reads,
+            more,
             ended: false,
             most_queued: most_queued.map_or(usize::MAX, |most| most as usize),
         };
@@ -385,11 +397,13 @@ impl End {
     fn read(&mut self, env: Env, scratch: Unknown<'_>) -> Result<Found<'static>> {
         loop {
             if let Some(run) = self.incoming.next_run()? {
-                return Ok(match (&run.payloads[..], run.kind, &run.descriptor) {
+                let found = match (&run.payloads[..], run.kind, &run.descriptor) {
                     (&[text], Kind::Json, None) => Either4::A(string(env, text)?),
                     (&[payload], Kind::Parts, None) => Either4::B(read_parts(env, payload)?),
                     _ => Either4::C(messages(env, run, scratch)?),
-                });
+                };
+                self.more.set(self.incoming.has_run() || self.reads.get() > 0);
+                return Ok(found);
             }
             let found = match (&self.core, self.reads.get()) {
                 _ if self.ended => END,
