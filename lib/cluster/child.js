@@ -4,7 +4,7 @@
 
 const path = require('node:path');
 
-const { STARVED_PAUSE, withHandles } = require('../channel/channel');
+const { STARVED_PAUSE, inAnyCase, withHandles } = require('../channel/channel');
 const native = require('../native').load();
 const Worker = require('./worker');
 
@@ -71,13 +71,17 @@ class Child {
       if (message?.act === 'disconnect') this.#closeAll(worker.state !== 'disconnecting');
     };
     process.once('disconnect', () => {
-      worker.emit('disconnect');
-      // The primary is gone: nobody hands us connections any more.
-      if (!worker.exitedAfterDisconnect) process.exit(0);
+      inAnyCase(
+        () => worker.emit('disconnect'),
+        // The primary is gone: nobody hands us connections any more.
+        () => worker.exitedAfterDisconnect || process.exit(0),
+      );
     });
     if (handoff >= 0) {
+      // Each in a tick of its own, as Node's: what one enters (AsyncLocalStorage) is nothing to the next.
+      const onconnection = (...connection) => this.#onconnection(...connection);
       this.#intake = new native.Intake(handoff, (listener, fd, asks) =>
-        this.#onconnection(listener, fd, asks),
+        process.nextTick(onconnection, listener, fd, asks),
       );
     }
   }
@@ -95,22 +99,28 @@ class Child {
   }
 
   #serve(listener, fd, asks, open) {
-    let entry = this.#byListener.get(listener);
+    const entry = this.#byListener.get(listener);
     const heard = process.listenerCount('internalMessage') > 0;
     if (!heard && !takes(entry)) return this.#giveBack(listener, fd);
     const handle = open(entry?.kind ?? native.descriptorKind(fd), fd);
-    if (heard) {
-      // Node's message of a new connection, for those who listen to it.
-      process.emit('internalMessage', { cmd: 'NODE_CLUSTER', act: 'newconn', key: entry?.key }, handle);
-      entry = this.#byListener.get(listener);
-      if (!takes(entry)) {
-        this.#giveBack(listener, duplicate(fd));
-        handle.close();
-        return;
-      }
+    const handOver = () => this.#handOver(listener, handle, fd, asks);
+    if (!heard) return handOver();
+    // Node's message of a new connection, for those who listen to it.
+    const message = { cmd: 'NODE_CLUSTER', act: 'newconn', key: entry?.key };
+    inAnyCase(() => process.emit('internalMessage', message, handle), handOver);
+  }
+
+  #handOver(listener, handle, fd, asks) {
+    const entry = this.#byListener.get(listener);
+    if (!takes(entry)) {
+      this.#giveBack(listener, duplicate(fd));
+      handle.close();
+      return;
     }
-    entry.handle.onconnection(0, handle);
-    if (asks) this.#tellOfRoom(listener);
+    inAnyCase(
+      () => entry.handle.onconnection(0, handle),
+      () => asks && this.#byListener.has(listener) && this.#tellOfRoom(listener),
+    );
   }
 
   #giveBack(listener, fd) {
@@ -234,7 +244,8 @@ class Child {
     }
     worker.state = 'destroying';
     this.#announceAndLeave();
-    process.once('disconnect', () => process.exit(0));
+    // After all listeners, also if one of them throws.
+    process.prependOnceListener('disconnect', () => process.nextTick(() => process.exit(0)));
   }
 
   /** Closes all servers, then the channel. What the primary has given us is served first. */
@@ -251,17 +262,65 @@ class Child {
       if (askedByPrimary) leave();
       else this.#announceAndLeave();
     };
-    for (const server of this.#handles.values()) {
+    // What was drained comes in ticks, and these come after it.
+    for (const [handle, server] of this.#handles) {
       left++;
-      server.close(closed);
+      process.nextTick(() => {
+        sayLast(server);
+        this.#close(handle, server, closed, LOOKS);
+      });
     }
-    closed();
+    process.nextTick(closed);
+  }
+
+  /** Closes a server, once nobody's first request can be on its way: see `endsConnections`. */
+  #close(handle, server, closed, looks) {
+    const waits = looks > 0 && server._connections > 0;
+    if (!this.#handles.has(handle)) {
+      // The program has closed it.
+      if (server._connections > 0) server.once('close', closed);
+      else closed();
+    } else if (waits && endsConnections(server) && !this.#isShared(server)) {
+      setTimeout(() => this.#close(handle, server, closed, looks - 1), LOOK);
+    } else {
+      let asked = false;
+      try {
+        server.close(closed);
+        asked = true;
+      } finally {
+        // One whose close() throws keeps nobody.
+        if (!asked) closed();
+      }
+    }
+  }
+
+  /** Whether a server goes on accepting until it is closed. */
+  #isShared(server) {
+    for (const entry of this.#byListener.values()) if (entry.server === server) return false;
+    return true;
   }
 
   #announceAndLeave() {
     if (!this.#announced) this.#channel.ask({ act: 'exitedAfterDisconnect' }, leave);
     this.#announced = true;
   }
+}
+
+/**
+ * Whether a server's close() ends connections that are idle, as http's and http2's do. In some versions of Node they
+ * are idle also before their first request, and what a client has sent may not have been read. So it is not called
+ * while there are connections, for half a second: for as many turns of the loop as well, if it is blocked.
+ */
+const endsConnections = server => server.close !== require('node:net').Server.prototype.close;
+const LOOK = 10;
+const LOOKS = 50;
+
+/** Has a server's HTTP/1 clients know that each answer is the last one on its connection. */
+function sayLast(server) {
+  if (typeof server.closeIdleConnections !== 'function') return;
+  server.prependListener('request', ({ httpVersionMajor }, response) => {
+    if (httpVersionMajor === 1) response.setHeader('Connection', 'close');
+  });
 }
 
 function leave() {
