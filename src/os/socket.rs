@@ -164,13 +164,16 @@ pub fn look_from_the_start(socket: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// Takes bytes out of a socket without blocking, and drops what descriptors come with them.
+/// Takes bytes out of a socket without blocking, where no descriptor may come with them.
 ///
 /// # Errors
-/// [`Error::Os`].
+/// [`Error::Os`]; [`Error::StrayDescriptor`]: one came, and is closed.
 pub fn receive_bytes(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
-    let received = receive_once(socket, buffer, 0, None)?;
-    Ok(received.map_or(Received::Nothing, |received| Received::Bytes(received.bytes)))
+    match receive_once(socket, buffer, 0, None)? {
+        None => Ok(Received::Nothing),
+        Some(Message { truncated: true, .. }) => Err(Error::StrayDescriptor { received: 1, announced: 0 }),
+        Some(Message { bytes, .. }) => Ok(Received::Bytes(bytes)),
+    }
 }
 
 /// Takes what was seen. The kernel drops its descriptors, of which we have copies, since it finds no room for them;

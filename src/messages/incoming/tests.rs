@@ -1,8 +1,8 @@
 use super::*;
 use crate::messages::frame::LIMIT;
 use crate::messages::testing::{drain, marked};
-use crate::os::alone::{alone, beside_busy_threads, limit, take_numbers};
-use nix::sys::socket::SockType;
+use crate::os::alone::{alone, beside_busy_threads, limit, take_numbers, until_readable};
+use nix::sys::socket::{setsockopt, sockopt, SockType};
 use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -157,17 +157,27 @@ fn without_a_number_left_a_frame_that_has_begun_is_read_to_its_end() {
 }
 
 #[test]
-fn without_a_number_left_a_descriptor_that_no_frame_announces_holds_nothing_up() {
+fn a_descriptor_that_no_frame_announces_ends_the_stream_also_without_a_number_for_it() {
     alone(|| {
         limit(64);
         let (near, far) = socket::pair(SockType::Stream).unwrap();
         let frame = Header { length: 0, kind: Kind::Json, descriptor: false }.encode();
         socket::send(near.as_fd(), &frame, Some(marked(1).as_fd())).unwrap();
-        send_frame(&near, "next", None);
         let _taken = take_numbers(0);
-        let found = drain(&mut Incoming::new(LIMIT), far.as_fd());
-        assert_eq!(found.into_iter().flat_map(|(payloads, _)| payloads).collect::<Vec<_>>(), ["", "next"]);
+        let stray = Error::StrayDescriptor { received: 1, announced: 0 };
+        assert_eq!(Incoming::new(LIMIT).read(far.as_fd()), Err(stray));
     });
+}
+
+#[test]
+fn a_descriptor_within_a_large_frame_ends_the_stream() {
+    let (near, far) = socket::pair(SockType::Stream).unwrap();
+    let header = Header { length: 20 * READ, kind: Kind::Json, descriptor: false }.encode();
+    socket::send(near.as_fd(), &header, None).unwrap();
+    let mut incoming = Incoming::new(LIMIT);
+    assert_eq!(incoming.read(far.as_fd()), Ok(Read::Last));
+    socket::send(near.as_fd(), b"x", Some(marked(1).as_fd())).unwrap();
+    assert_eq!(incoming.read(far.as_fd()), Err(Error::StrayDescriptor { received: 1, announced: 0 }));
 }
 
 #[test]
@@ -211,6 +221,7 @@ fn a_frame_of_many_reads_arrives_whole_with_what_follows_it() {
     });
     let (mut incoming, mut found) = (Incoming::new(LIMIT), Vec::new());
     while found.len() < lengths.len() {
+        until_readable(&far);
         let payloads = drain(&mut incoming, far.as_fd()).into_iter().flat_map(|(payloads, _)| payloads);
         found.extend(payloads.map(|payload| payload.len()));
     }
@@ -221,7 +232,9 @@ fn a_frame_of_many_reads_arrives_whole_with_what_follows_it() {
 #[test]
 fn the_rest_of_a_large_frame_is_read_up_to_a_descriptor_and_not_over_it() {
     let (near, far) = socket::pair(SockType::Stream).unwrap();
-    let large = "x".repeat(2 * READ + 1);
+    setsockopt(&near, sockopt::SndBuf, &(4 * READ)).unwrap();
+    // When its rest is a little more than one read, there is room for two.
+    let large = "x".repeat(3 * READ + 1);
     send_frame(&near, &large, None);
     send_frame(&near, "next", Some(7));
     let found = drain(&mut Incoming::new(LIMIT), far.as_fd());
