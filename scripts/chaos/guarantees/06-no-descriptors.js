@@ -10,7 +10,7 @@ const { withProgram } = require('../program');
 const proc = require('../../../__test__/support/proc');
 const { Crowd, Guest, attempt, outcomes } = require('../load');
 const { measureLag, now, round, sleep } = require('../time');
-const user = require('../user');
+const user = require('../../../__test__/support/user');
 
 /** Until service goes on after the first descriptor was freed, in milliseconds: the guarantee. */
 const BOUND = 200;

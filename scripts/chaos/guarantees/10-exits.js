@@ -9,7 +9,7 @@
 
 const path = require('node:path');
 const { PROGRAMS } = require('../program');
-const user = require('../user');
+const user = require('../../../__test__/support/user');
 const { Child } = require('../../../__test__/support/child');
 
 const ENDS = ['exit', 'abort', 'throw', 'reject', 'sigterm', 'sigint', 'disconnect', 'kill'];
