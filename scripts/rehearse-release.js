@@ -33,12 +33,20 @@ function rehearse(copy, output) {
   run('napi', 'build', '--platform', '--release', '--no-js', '--output-dir', 'artifacts', '--', '--locked');
   run('napi', 'create-npm-dirs');
   run('napi', 'artifacts');
+  addLicenses(path.join(copy, 'npm'));
   // Writes this platform's package into the optional dependencies.
   run('napi', 'pre-publish', '--no-gh-release', '--skip-optional-publish');
   const [platform] = fs.readdirSync(path.join(copy, 'npm'));
   for (const folder of [`./npm/${platform}`, '.']) {
     run('npm', 'pack', folder, '--pack-destination', output);
     run('npm', 'publish', folder, '--dry-run');
+  }
+}
+
+/** A package of its own has its licence with it. */
+function addLicenses(folder) {
+  for (const platform of fs.readdirSync(folder)) {
+    fs.copyFileSync(path.join(root, 'LICENSE'), path.join(folder, platform, 'LICENSE'));
   }
 }
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// compatibility.md, 'Defects that others shipped': a test for each that can be seen from outside, and for each
+// README.md, 'Defects that others shipped': a test for each that can be seen from outside, and for each
 // that cannot, the place in the source that prevents it.
 
 const assert = require('node:assert/strict');

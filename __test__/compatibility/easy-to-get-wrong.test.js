@@ -1,6 +1,6 @@
 'use strict';
 
-// compatibility.md, 'Easy to get wrong': the tests of a line start with its number.
+// README.md, 'Easy to get wrong': the tests of a line start with its number.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The surface of the cluster module, member by member and event by event: compatibility.md, 'The surface'.
+// The surface of the cluster module, member by member and event by event: README.md, 'The surface'.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');

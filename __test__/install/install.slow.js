@@ -229,6 +229,7 @@ test('a release: the prebuilt platform package is loaded, nothing is built, and 
     assert.deepEqual(fs.readdirSync(path.dirname(built(folder))).sort(), roots(packed.files));
     const addon = path.join(installed, PLATFORM_PACKAGE, `rust-cluster.${PLATFORM}.node`);
     assert.equal(await serve(folder), addon);
+    assert.ok(fs.existsSync(path.join(path.dirname(addon), 'LICENSE')));
   }
 });
 

@@ -15,7 +15,7 @@
 //!
 //! A descriptor is owned by the queue from `push` until the first byte of its frame is in the kernel, and by
 //! the kernel from then on. It is attached to exactly one `sendmsg`, because it is dropped when that call has
-//! taken a byte (compatibility.md, "Descriptors": a partial write retried with the descriptor attached again).
+//! taken a byte (a partial write that is tried again with the descriptor would pass it twice).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
