@@ -125,7 +125,7 @@ impl RoundRobinHandle {
     #[napi(constructor)]
     pub fn new(env: Env, acceptor: &Acceptor, query: Query, backlog: i32) -> Result<Self> {
         let acceptor = Arc::clone(acceptor.start(&env)?);
-        let opened = query.open().and_then(|opened| opened.listen(backlog).map(|()| opened));
+        let opened = query.open(env).and_then(|opened| opened.listen(backlog).map(|()| opened));
         Ok(match opened {
             Ok(opened) => {
                 let (name, kind) = (name(&opened), super::listen::kind_name(opened.kind()));

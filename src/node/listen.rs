@@ -1,10 +1,14 @@
 //! What a worker asks to listen on, as JavaScript says it.
 
+use std::os::fd::BorrowedFd;
+
+use napi::Env;
 use napi_derive::napi;
 use nix::errno::Errno;
 
+use super::uv::Poll;
 use super::Result;
-use crate::connections::listen::{Kind, Opened, Request};
+use crate::connections::listen::{host_of, kind_of, Kind, Opened, Request};
 use crate::os::error::Error;
 use crate::os::socket;
 
@@ -30,17 +34,24 @@ pub struct Query {
 
 impl Query {
     /// Opens and binds what is asked for.
-    pub(super) fn open(&self) -> crate::os::error::Result<Opened> {
-        Opened::bind(&self.request()?)
+    pub(super) fn open(&self, env: Env) -> crate::os::error::Result<Opened> {
+        let request = self.request()?;
+        let opened = Opened::bind(&request)?;
+        if let Request::Descriptor { number, .. } = request {
+            // A server that the program has made in this turn: epoll does not know it yet, but libuv does.
+            // SAFETY: not -1, and open: it has just been duplicated.
+            Poll::new(env.raw(), unsafe { BorrowedFd::borrow_raw(number) }, |_| {})?;
+        }
+        Ok(opened)
     }
 
     fn request(&self) -> crate::os::error::Result<Request> {
-        if let Some(descriptor @ 0..) = self.fd {
-            return Ok(Request::Descriptor(descriptor));
+        let udp = self.address_type.as_deref().is_some_and(|kind| kind.starts_with("udp"));
+        if let Some(number @ 0..) = self.fd {
+            return Ok(Request::Descriptor { number, datagrams: udp });
         }
         let flags = self.flags.unwrap_or_default();
         let ipv6_only = flags & IPV6_ONLY != 0;
-        let udp = self.address_type.as_deref().is_some_and(|kind| kind.starts_with("udp"));
         match (self.port.unwrap_or_default(), &self.address) {
             (..0, Some(path)) => Ok(Request::Unix { path: path.into() }),
             (..0, None) => Err(Error::os("bind", Errno::EINVAL)),
@@ -73,7 +84,7 @@ pub struct SocketName {
 
 pub(super) fn name(opened: &Opened) -> Option<SocketName> {
     opened.address().map(|address| SocketName {
-        address: address.ip().to_string(),
+        address: host_of(&address),
         family: if address.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
         port: address.port().into(),
     })
@@ -98,8 +109,8 @@ pub struct SharedHandle {
 impl SharedHandle {
     /// Opens what is asked for; `errno` says whether that went well.
     #[napi(constructor)]
-    pub fn new(query: Query) -> Self {
-        match query.open() {
+    pub fn new(env: Env, query: Query) -> Self {
+        match query.open(env) {
             Ok(opened) => SharedHandle { opened: Some(opened), errno: 0 },
             Err(error) => SharedHandle { opened: None, errno: error.uv_errno() },
         }
@@ -135,13 +146,17 @@ impl SharedHandle {
 /// descriptors that epoll cannot watch, so no other may reach it.
 #[napi]
 pub fn descriptor_kind(descriptor: i32) -> Option<&'static str> {
-    crate::connections::listen::kind_of(descriptor).map(kind_name)
+    if descriptor < 0 {
+        return None;
+    }
+    // SAFETY: not -1, and only asked for its properties: of a closed one the kernel says EBADF.
+    kind_of(unsafe { BorrowedFd::borrow_raw(descriptor) }).map(kind_name)
 }
 
 /// A close-on-exec duplicate of a descriptor.
 #[napi]
 pub fn duplicate(descriptor: i32) -> Result<i32> {
-    use std::os::fd::{BorrowedFd, IntoRawFd};
+    use std::os::fd::IntoRawFd;
     if descriptor < 0 {
         return Err(Error::os("dup", Errno::EBADF).into());
     }

@@ -1,17 +1,23 @@
 //! Opening the sockets that workers share, as libuv would: same options, same errors.
 
+mod descriptor;
+mod path;
+
+use std::ffi::CStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
+use nix::net::if_::{if_indextoname, if_nametoindex};
 use nix::sys::socket::{
-    bind, connect, getsockname, getsockopt, listen, setsockopt, socket, sockopt, AddressFamily, Backlog, SockFlag,
-    SockType, SockaddrLike, SockaddrStorage, UnixAddr,
+    bind, getsockname, getsockopt, listen, setsockopt, socket, sockopt, AddressFamily, Backlog, SockFlag, SockType,
+    SockaddrLike, SockaddrStorage,
 };
 
 use crate::os::error::{Error, Result};
+use descriptor::Entry;
+use path::BoundPath;
 
 /// What a worker asks to listen on, or to receive datagrams on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +31,9 @@ pub enum Request {
         /// Leave IPv4 alone.
         ipv6_only: bool,
     },
-    /// A path of the file system.
+    /// A path of the file system, or an abstract name, whose first byte is 0.
     Unix {
-        /// The path, at most 107 bytes.
+        /// At most 107 bytes after that.
         path: PathBuf,
     },
     /// A UDP address.
@@ -41,8 +47,13 @@ pub enum Request {
         /// Allow others to bind the address too.
         reuse_address: bool,
     },
-    /// A descriptor that this process has.
-    Descriptor(RawFd),
+    /// A descriptor that this process has. It stays as it is.
+    Descriptor {
+        /// Which one, as the worker says.
+        number: RawFd,
+        /// For datagrams, not for connections.
+        datagrams: bool,
+    },
 }
 
 /// What a socket is to libuv: which of its handles can adopt it.
@@ -59,12 +70,13 @@ pub enum Kind {
 /// An open socket. A Unix path that was bound is unlinked with it.
 #[derive(Debug)]
 pub struct Opened {
+    /// Held for its end, which comes before the socket's.
+    _path: Option<BoundPath>,
+    _entry: Option<Entry>,
     socket: OwnedFd,
     kind: Kind,
     /// Whether it came as a descriptor.
     adopted: bool,
-    /// Held for its end.
-    _path: Option<BoundPath>,
 }
 
 impl Opened {
@@ -72,7 +84,7 @@ impl Opened {
     ///
     /// # Errors
     /// [`Error::Os`] with the number that Node would report: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`;
-    /// `EINVAL` for an address that is none and a descriptor that cannot be listened on.
+    /// `EINVAL` for an address that is none; for a descriptor see [`descriptor::open`].
     pub fn bind(request: &Request) -> Result<Opened> {
         match request {
             Request::Tcp { host: None, port, ipv6_only } => {
@@ -89,9 +101,19 @@ impl Opened {
             Request::Udp { host, port, ipv6_only, reuse_address } => {
                 bind_internet(SockType::Datagram, parse(host, *port)?, *ipv6_only, *reuse_address)
             }
-            Request::Unix { path } => bind_path(path),
-            Request::Descriptor(descriptor) => adopt(*descriptor),
+            Request::Unix { path } => {
+                let (socket, path) = path::open(path)?;
+                Opened::new(socket, Kind::Pipe, path)
+            }
+            Request::Descriptor { number, datagrams } => {
+                let (socket, kind, entry) = descriptor::open(*number, *datagrams)?;
+                Ok(Opened { _path: None, _entry: Some(entry), socket, kind, adopted: true })
+            }
         }
+    }
+
+    fn new(socket: OwnedFd, kind: Kind, path: Option<BoundPath>) -> Result<Opened> {
+        Ok(Opened { _path: path, _entry: Entry::new(&socket)?, socket, kind, adopted: false })
     }
 
     /// Starts listening.
@@ -132,12 +154,32 @@ impl Opened {
 
     /// The address it is bound to; `None` for a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
-        let address: SockaddrStorage = getsockname(self.socket.as_raw_fd()).ok()?;
-        match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-            (Some(v4), _) => Some(SocketAddr::from((v4.ip(), v4.port()))),
-            (_, Some(v6)) => Some(SocketAddr::V6((*v6).into())),
-            _ => None,
+        name_of(self.socket())
+    }
+}
+
+/// The address of an Internet socket.
+fn name_of(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
+    let address: SockaddrStorage = getsockname(socket.as_raw_fd()).ok()?;
+    match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
+        (Some(v4), _) => Some(SocketAddr::from((v4.ip(), v4.port()))),
+        (_, Some(v6)) => Some(SocketAddr::V6((*v6).into())),
+        _ => None,
+    }
+}
+
+/// The host of an address as Node writes it: one that is valid on one link only, with the name of its interface.
+pub fn host_of(address: &SocketAddr) -> String {
+    let interface = match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() != 0 => {
+            if_indextoname(v6.scope_id()).ok()
         }
+        _ => None,
+    };
+    match interface.as_deref().map(CStr::to_string_lossy) {
+        // nix has an empty name for an interface that is none.
+        Some(name) if !name.is_empty() => format!("{}%{name}", address.ip()),
+        _ => address.ip().to_string(),
     }
 }
 
@@ -153,67 +195,19 @@ fn bind_internet(kind: SockType, address: SocketAddr, ipv6_only: bool, reuse_add
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).map_err(|errno| Error::os("bind", errno))?;
     let kind = if kind == SockType::Stream { Kind::Tcp } else { Kind::Udp };
-    Ok(Opened { socket, kind, adopted: false, _path: None })
+    Opened::new(socket, kind, None)
 }
 
-/// The socket address of a host, which may have a zone, and a port.
+/// The socket address of a host, which may have a zone, and a port. A zone is the name of an interface; another
+/// one counts for nothing, as with libuv: the kernel says whether the address needs one.
 pub(crate) fn parse(host: &str, port: u16) -> Result<SocketAddr> {
     let not_an_address = || Error::os("bind", Errno::EINVAL);
     if let Some((host, zone)) = host.split_once('%') {
         let host: Ipv6Addr = host.parse().map_err(|_| not_an_address())?;
-        let zone = match zone.parse() {
-            Ok(index) => index,
-            Err(_) => nix::net::if_::if_nametoindex(zone).map_err(|errno| Error::os("bind", errno))?,
-        };
-        return Ok(SocketAddrV6::new(host, port, 0, zone).into());
+        return Ok(SocketAddrV6::new(host, port, 0, if_nametoindex(zone).unwrap_or_default()).into());
     }
     let host: IpAddr = host.parse().map_err(|_| not_an_address())?;
     Ok((host, port).into())
-}
-
-fn bind_path(path: &Path) -> Result<Opened> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket =
-        socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(|errno| Error::os("socket", errno))?;
-    // Too long for the kernel: libuv says EINVAL.
-    let address = UnixAddr::new(path).map_err(|_| Error::os("bind", Errno::EINVAL))?;
-    let bind = || bind(socket.as_raw_fd(), &address);
-    match bind() {
-        Err(Errno::EADDRINUSE) if is_abandoned(path, &address) => {
-            // What a primary that was killed has left behind: nobody listens there, and nobody will.
-            std::fs::remove_file(path).map_err(|_| Error::os("bind", Errno::EADDRINUSE))?;
-            bind()
-        }
-        result => result,
-    }
-    .map_err(|errno| {
-        // libuv says EACCES where the folder does not exist, as Windows would.
-        Error::os("bind", if errno == Errno::ENOENT { Errno::EACCES } else { errno })
-    })?;
-    // At once, so that nobody takes it for abandoned before its owner listens; that sets the real backlog.
-    listen(&socket, Backlog::MAXCONN).map_err(|errno| Error::os("listen", errno))?;
-    Ok(Opened { socket, kind: Kind::Pipe, adopted: false, _path: Some(BoundPath::new(path)) })
-}
-
-/// Whether a path is a socket on which nobody listens.
-fn is_abandoned(path: &Path, address: &UnixAddr) -> bool {
-    // It must not block: a server whose backlog is full would keep a blocking connect waiting.
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let refused = || {
-        let client = socket(AddressFamily::Unix, SockType::Stream, flags, None).ok()?;
-        connect(client.as_raw_fd(), address).err()
-    };
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    is_socket && refused() == Some(Errno::ECONNREFUSED)
-}
-
-/// Takes over a descriptor that the program opened: `server.listen({ fd })` closes it with the server, in
-/// Node too.
-fn adopt(descriptor: RawFd) -> Result<Opened> {
-    let kind = kind_of(descriptor).ok_or(Error::os("listen", Errno::EINVAL))?;
-    // SAFETY: the descriptor is open, and the program gave it away with `listen({ fd })`.
-    let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    Ok(Opened { socket, kind, adopted: true, _path: None })
 }
 
 /// Has a TCP socket drop each SYN. A client sends it again a second later, and finds the port closed, or opened
@@ -241,13 +235,10 @@ fn ignore_new_clients(socket: BorrowedFd<'_>) {
     };
 }
 
-/// What an open descriptor is; `None` if it is closed, or no socket that libuv can adopt.
-pub fn kind_of(descriptor: RawFd) -> Option<Kind> {
-    if descriptor < 0 {
-        return None;
-    }
-    let address: SockaddrStorage = getsockname(descriptor).ok()?;
-    let socket_type = getsockopt(&borrow(descriptor), sockopt::SockType).ok()?;
+/// What a socket is; `None` if it is none that libuv can adopt.
+pub fn kind_of(descriptor: BorrowedFd<'_>) -> Option<Kind> {
+    let address: SockaddrStorage = getsockname(descriptor.as_raw_fd()).ok()?;
+    let socket_type = getsockopt(&descriptor, sockopt::SockType).ok()?;
     match (address.family()?, socket_type) {
         (AddressFamily::Inet | AddressFamily::Inet6, SockType::Stream) => Some(Kind::Tcp),
         (AddressFamily::Inet | AddressFamily::Inet6, SockType::Datagram) => Some(Kind::Udp),
@@ -256,47 +247,15 @@ pub fn kind_of(descriptor: RawFd) -> Option<Kind> {
     }
 }
 
-fn borrow<'a>(descriptor: RawFd) -> BorrowedFd<'a> {
-    // SAFETY: not -1, and only asked for its properties: of a closed one the kernel says EBADF.
-    unsafe { BorrowedFd::borrow_raw(descriptor) }
-}
-
 fn nonblocking(socket: &OwnedFd) -> Result<()> {
     rustix::io::ioctl_fionbio(socket, true).map_err(|errno| Error::os("ioctl", Errno::from_raw(errno.raw_os_error())))
-}
-
-/// A path that was bound, unlinked when dropped: unless by then it is another server's.
-#[derive(Debug)]
-struct BoundPath {
-    path: PathBuf,
-    identity: Option<(u64, u64)>,
-}
-
-impl BoundPath {
-    fn new(path: &Path) -> Self {
-        BoundPath { path: path.to_owned(), identity: identity(path) }
-    }
-}
-
-impl Drop for BoundPath {
-    fn drop(&mut self) {
-        if self.identity.is_some() && identity(&self.path) == self.identity {
-            // Nobody is left to tell if it cannot be done.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::symlink_metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::connect;
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::IntoRawFd;
     use std::os::unix::net::{UnixListener, UnixStream};
 
     fn tcp(host: Option<&str>, port: u16) -> Request {
@@ -307,10 +266,6 @@ mod tests {
         let opened = Opened::bind(request).unwrap();
         opened.listen(511).unwrap();
         opened
-    }
-
-    fn temporary_path(name: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("rust-cluster-{}-{name}", std::process::id()))
     }
 
     #[test]
@@ -371,54 +326,24 @@ mod tests {
     fn an_address_that_is_none_is_einval_and_one_that_is_not_ours_is_refused() {
         assert_eq!(Opened::bind(&tcp(Some("nonsense"), 0)).unwrap_err().code(), "EINVAL");
         assert_eq!(Opened::bind(&tcp(Some("192.0.2.1"), 0)).unwrap_err().code(), "EADDRNOTAVAIL");
-        assert_eq!(Opened::bind(&tcp(Some("fe80::1%nowhere"), 0)).unwrap_err().code(), "ENODEV");
     }
 
     #[test]
-    fn a_path_is_bound_and_unlinked_at_the_end() {
-        let path = temporary_path("bound.sock");
-        let opened = open(&Request::Unix { path: path.clone() });
-        assert_eq!((opened.kind(), opened.address()), (Kind::Pipe, None));
-        UnixStream::connect(&path).unwrap();
-        drop(opened);
-        assert!(!path.exists());
+    fn a_zone_is_an_interface_or_nothing_as_in_libuv() {
+        for (host, code) in [("fe80::1%nowhere", "EINVAL"), ("fe80::1%1", "EINVAL"), ("fe80::1%lo", "EADDRNOTAVAIL")] {
+            assert_eq!(Opened::bind(&tcp(Some(host), 0)).unwrap_err().code(), code, "{host}");
+        }
+        for host in ["::1%nowhere", "::1%lo"] {
+            assert_eq!(open(&tcp(Some(host), 0)).address().unwrap().ip(), Ipv6Addr::LOCALHOST);
+        }
     }
 
     #[test]
-    fn a_path_that_is_too_long_is_einval_as_in_libuv() {
-        let path = PathBuf::from("/tmp/".to_owned() + &"x".repeat(200));
-        assert_eq!(Opened::bind(&Request::Unix { path }).unwrap_err().code(), "EINVAL");
-    }
-
-    #[test]
-    fn an_abandoned_path_is_bound_again_and_one_in_use_is_not() {
-        let path = temporary_path("abandoned.sock");
-        // The standard library leaves the path when its listener is gone, as a killed process does.
-        drop(UnixListener::bind(&path).unwrap());
-        let first = open(&Request::Unix { path: path.clone() });
-        assert_eq!(Opened::bind(&Request::Unix { path: path.clone() }).unwrap_err().code(), "EADDRINUSE");
-        drop(first);
-        std::fs::write(&path, "a file").unwrap();
-        assert_eq!(Opened::bind(&Request::Unix { path: path.clone() }).unwrap_err().code(), "EADDRINUSE");
-        std::fs::remove_file(&path).unwrap();
-    }
-
-    #[test]
-    fn a_path_that_became_another_servers_is_left_alone() {
-        let path = temporary_path("other.sock");
-        let opened = open(&Request::Unix { path: path.clone() });
-        std::fs::remove_file(&path).unwrap();
-        let _other = UnixListener::bind(&path).unwrap();
-        drop(opened);
-        UnixStream::connect(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-    }
-
-    #[test]
-    fn a_path_in_no_folder_is_eacces_as_in_libuv() {
-        let path = PathBuf::from("/nonexistent/rust-cluster.sock");
-        let error = Opened::bind(&Request::Unix { path }).unwrap_err();
-        assert_eq!(error.code(), "EACCES");
+    fn the_host_of_a_link_local_address_has_its_interface() {
+        let host = |address: &str, scope| host_of(&SocketAddrV6::new(address.parse().unwrap(), 80, 0, scope).into());
+        assert_eq!(host("fe80::1", if_nametoindex("lo").unwrap()), "fe80::1%lo");
+        assert_eq!((host("fe80::1", 0), host("fe80::1", u32::MAX)), ("fe80::1".into(), "fe80::1".into()));
+        assert_eq!(host("::1", 1), "::1");
     }
 
     #[test]
@@ -429,18 +354,5 @@ mod tests {
         assert_eq!(first.kind(), Kind::Udp);
         let port = first.address().unwrap().port();
         assert_eq!(Opened::bind(&udp(port, false)).unwrap_err().code(), "EADDRINUSE");
-    }
-
-    #[test]
-    fn a_descriptor_is_taken_over_and_what_cannot_listen_is_refused() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let opened = open(&Request::Descriptor(listener.into_raw_fd()));
-        assert_eq!((opened.kind(), opened.address()), (Kind::Tcp, Some(address)));
-        TcpStream::connect(address).unwrap();
-        let file = std::fs::File::open("/dev/null").unwrap();
-        for descriptor in [-1, 1_000_000, file.as_raw_fd()] {
-            assert_eq!(Opened::bind(&Request::Descriptor(descriptor)).unwrap_err().code(), "EINVAL");
-        }
     }
 }
