@@ -34,6 +34,8 @@ import type nodeCluster = require('node:cluster');
  * - `ERR_RUST_CLUSTER_UNSUPPORTED`: there is no engine for this platform; Node's own cluster serves.
  * - `ERR_RUST_CLUSTER_STARVED`: the primary has no descriptor left to accept a connection with. Connections
  *   wait, and are served when one is free.
+ * - `ERR_RUST_CLUSTER_UNHEARD`: a socket or server that a worker has sent the primary ended with an error, and nobody
+ *   listens to its 'error' event.
  *
  * @since rust-cluster 0.1.0
  */

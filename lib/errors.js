@@ -98,6 +98,13 @@ module.exports = {
         `the other workers go on. ${todo}`,
     );
   },
+  unheard: ({ pid }, { message }) =>
+    warning(
+      'ERR_RUST_CLUSTER_UNHEARD',
+      `A socket or server that a worker (pid ${pid}) has sent ended with an error (${message}), and nobody listens to ` +
+        "its 'error' event. Nothing else happened, and the next one of this worker is not told: listen to that event, " +
+        'or close the handles that you have no use for.',
+    ),
   tooLate: () =>
     nodeError(
       Error,

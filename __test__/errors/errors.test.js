@@ -81,6 +81,7 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_STARVED: () => node([path.join(PROGRAMS, 'starved.js')], { limit: 64 }),
   ERR_RUST_CLUSTER_QUEUE_FULL: () => node([path.join(PROGRAMS, 'full-queue.js')]),
   ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE: () => node([path.join(PROGRAMS, 'too-large.js')]),
+  ERR_RUST_CLUSTER_UNHEARD: () => node([path.join(PROGRAMS, 'unheard.js')]),
   ERR_RUST_CLUSTER_BAD_FRAME: () => brokenWorker('unknownKind'),
   ERR_RUST_CLUSTER_FRAME_TOO_LARGE: () => brokenWorker('largeFrame'),
   ERR_RUST_CLUSTER_STRAY_DESCRIPTOR: () => brokenWorker('strayDescriptor'),

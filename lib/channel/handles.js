@@ -143,15 +143,32 @@ function send(channel, msg, sentHandle, options) {
   return { message: { cmd: 'NODE_HANDLE', type, msg, ...extra }, fd: handle.fd, sent };
 }
 
+/** Workers whose sockets have had an error that nobody heard, and who were told of it. */
+const told = new WeakSet();
+
+/**
+ * What a worker has sent may end with an error although nobody looks at it: a client resets its connection, say.
+ * An 'error' event that nobody hears ends a process; a worker must not end the primary so. (In a worker it is as
+ * in Node: who sends to it is the primary.)
+ */
+function heard({ target }, emitter) {
+  if (target === process) return emitter;
+  return emitter.on('error', error => {
+    if (emitter.listenerCount('error') > 1 || told.has(target)) return;
+    told.add(target);
+    process.emitWarning(errors.unheard(target, error));
+  });
+}
+
 /** For each type of message, what the user gets of a handle. */
 const receivers = {
   'net.Socket'(channel, { key }, handle, done) {
-    const socket = new net.Socket({ handle, readable: true, writable: true });
+    const socket = heard(channel, new net.Socket({ handle, readable: true, writable: true }));
     if (key) socketList(channel, 'got', key).add({ socket });
     done(socket);
   },
-  'net.Server'(_channel, _message, handle, done) {
-    const server = new net.Server();
+  'net.Server'(channel, _message, handle, done) {
+    const server = heard(channel, new net.Server());
     const onerror = () => done(undefined);
     server.once('error', onerror);
     server.once('listening', () => {
@@ -163,8 +180,8 @@ const receivers = {
     server._listen2(null, -1, -1);
   },
   'net.Native': (_channel, _message, handle, done) => done(handle),
-  'dgram.Socket'(_channel, { dgramType }, handle, done) {
-    const socket = new (loadDgram().Socket)(dgramType);
+  'dgram.Socket'(channel, { dgramType }, handle, done) {
+    const socket = heard(channel, new (loadDgram().Socket)(dgramType));
     socket.bind(handle, () => done(socket));
   },
   'dgram.Native': (_channel, _message, handle, done) => done(handle),

@@ -149,7 +149,9 @@ class Child {
   getServer(server, options, callback) {
     const channel = this.#channel;
     let { address } = options;
-    if (options.port < 0 && typeof address === 'string') address = path.resolve(address);
+    // The primary may be in another folder. An abstract name (its first character is NUL) is in none.
+    if (options.port < 0 && typeof address === 'string' && address[0] !== '\0')
+      address = path.resolve(address);
     const place = this.#places.take([address, options.port, options.addressType, options.fd].join(':'));
     const message = { act: 'queryServer', index: place.index, data: null, ...options, address };
     if (server._getServerData) message.data = server._getServerData();

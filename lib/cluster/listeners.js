@@ -13,6 +13,9 @@ const native = require('../native').load();
 /** Node's default, 511: the kernel makes 512 of it. */
 const BACKLOG = 511;
 
+/** More than the kernel gives to any process: what cannot be the number of a descriptor is this one for the addon. */
+const NO_DESCRIPTOR = 2 ** 31 - 1;
+
 /** libuv's flags for uv_pipe_chmod. */
 const UV_READABLE = 1;
 const UV_WRITABLE = 2;
@@ -223,15 +226,21 @@ function wantedOf({ address, port, addressType, fd, flags }) {
     // dgram lets every port through: libuv takes its last 16 bits.
     port: udp ? port & 0xffff : integer(port),
     addressType: `${addressType}`,
-    fd: fd >= 0 ? integer(fd) : undefined,
+    fd: fd >= 0 ? ((fd | 0) === fd ? fd : NO_DESCRIPTOR) : undefined,
     flags: integer(flags),
   };
 }
 
+/** Where libuv gives the kernel the whole of its structure, the rest of an abstract name is zeros. */
+const NAME_LENGTH = Number.parseInt(process.versions.node, 10) < 22 ? 108 : 0;
+
 /** A path has about 100 bytes in the kernel: the shorter of the absolute and the relative one is bound. */
 function shortest({ address, port }) {
   if (!(port < 0)) return address;
-  const relative = path.relative(process.cwd(), address);
+  if (address[0] === '\0') {
+    return address + '\0'.repeat(Math.max(0, NAME_LENGTH - Buffer.byteLength(address)));
+  }
+  const relative = path.relative(process.cwd(), address) || '.';
   return relative.length < address.length ? relative : address;
 }
 
