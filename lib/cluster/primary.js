@@ -6,7 +6,7 @@ const debug = require('../debug');
 const errors = require('../errors');
 const Listeners = require('./listeners');
 const native = require('../native').load();
-const { ownSettings } = require('./settings');
+const { forkOptions, ownSettings } = require('./settings');
 const Worker = require('./worker');
 const { inAnyCase } = require('../channel/channel');
 const { channelOf } = require('../channel/setup_channel');
@@ -143,7 +143,8 @@ class Primary {
   }
 
   #createWorkerProcess(id, env) {
-    const { exec, args, inspectPort, ...settings } = this.#cluster.settings;
+    const { settings } = this.#cluster;
+    const { exec, args, inspectPort } = settings;
     if (inspectPort === null) throw errors.badPort(null);
     const execArgv = [...settings.execArgv];
     if (usesInspector(execArgv)) execArgv.push(`--inspect-port=${inspectPortFor(inspectPort)}`);
@@ -153,7 +154,7 @@ class Primary {
       exec,
       args,
       own: ownSettings(settings),
-      options: { ...settings, execArgv, env: { ...process.env, ...env } },
+      options: { ...forkOptions(settings), execArgv, env: { ...process.env, ...env } },
     });
   }
 

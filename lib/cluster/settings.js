@@ -1,6 +1,7 @@
 'use strict';
 
-// The settings of setupPrimary() that Node's cluster does not have: what they can be, and what they become.
+// The settings of setupPrimary(): those that Node's cluster does not have, what they can be and what they become; and
+// which others a worker is started with.
 
 const { constants: limits } = require('node:buffer');
 const { signals } = require('node:os').constants;
@@ -37,4 +38,18 @@ function signalNumber(signal) {
   throw errors.unknownSignal(signal);
 }
 
-module.exports = { ownSettings };
+/**
+ * What Node's cluster hands on to child_process.fork(). Programs pass whole configuration objects to setupPrimary():
+ * what else is in them means nothing to a worker.
+ */
+const forkOptions = ({ cwd, serialization, silent, windowsHide, stdio, gid, uid }) => ({
+  cwd,
+  serialization,
+  silent,
+  windowsHide,
+  stdio,
+  gid,
+  uid,
+});
+
+module.exports = { forkOptions, ownSettings };
