@@ -21,6 +21,8 @@ import type nodeCluster = require('node:cluster');
  *
  * - `ERR_RUST_CLUSTER_NO_BINARY`, thrown by the first `require`: no native addon for this machine was found.
  *   The message tells where it was looked for, why each place failed, and how to mend it.
+ * - `ERR_RUST_CLUSTER_BAD_START`, thrown before a worker's program runs: its launcher did not hand on what the primary
+ *   gave it, or somebody else set RUST_CLUSTER_WORKER.
  * - `ERR_RUST_CLUSTER_TOO_LATE`, thrown by the first `require`: Node's own cluster has forked workers
  *   already.
  * - `ERR_RUST_CLUSTER_BAD_MESSAGE`, `ERR_RUST_CLUSTER_BAD_FRAME`, `ERR_RUST_CLUSTER_FRAME_TOO_LARGE`,

@@ -19,7 +19,11 @@ function install() {
   require('node:module').syncBuiltinESMExports();
 }
 
-// Perhaps by another copy of this package; and a worker of Node's own cluster stays one.
-if (!cluster[INSTALLED] && cluster.isPrimary) install();
+// Perhaps by another copy of this package.
+if (!cluster[INSTALLED]) {
+  if (process.env.RUST_CLUSTER_WORKER) require('./lib/cluster/preload').becomeWorkerLate();
+  // A worker of Node's own cluster stays one.
+  else if (cluster.isPrimary) install();
+}
 
 module.exports = cluster;

@@ -12,6 +12,7 @@ const read = file => fs.readFileSync(path.join(__dirname, '..', file), 'utf8');
 
 test('npm and cargo know the same version', () => {
   assert.equal(read('Cargo.toml').match(/^version = "(.*)"$/m)[1], manifest.version);
+  assert.equal(require('../lib/native').VERSION, manifest.version);
   assert.equal(read('Cargo.lock').match(/^name = "rust-cluster"\nversion = "(.*)"$/m)[1], manifest.version);
 });
 

@@ -1,21 +1,45 @@
 'use strict';
 
 // Finds the addon. Where there is none for this platform, `load` returns undefined: Node's own cluster serves.
+//
+// The names of the addons are literal, and in a `try`: bundlers and file tracers find what they name, and go on
+// without what is not installed.
 
 const fs = require('node:fs');
+const { createRequire } = require('node:module');
 const path = require('node:path');
 
-const root = path.join(__dirname, '..');
+/** The version of this package and of its addon, which is the protocol's too. */
+const VERSION = '0.1.0';
 
-/** Whether this platform has a native engine at all. */
-const supported = process.platform === 'linux';
+/** Whether there is a native engine at all, here. Bun and Deno have a cluster of their own. */
+const supported = process.platform === 'linux' && !process.versions.bun && !process.versions.deno;
+
+const root = path.join(__dirname, '..');
 
 /** The addon that `npm run build` makes. */
 const built = path.join(root, 'rust-cluster.node');
 
-/** The package that has the addon for this machine, where one was published. */
-function platformPackage() {
-  return `rust-cluster-linux-${process.arch}-${libc()}`;
+/** Whether this file is a part of another, where ours do not lie beside it. */
+const bundled = __filename !== path.join(root, 'lib', 'native.js');
+
+/** ELF's numbers of the processors that there are addons for. */
+const MACHINES = new Map([
+  [62, 'x64'],
+  [183, 'arm64'],
+]);
+
+let addon;
+/** Where it was found; unknown in a bundle. */
+let addonFile;
+
+/**
+ * The addon.
+ * @returns {object | undefined} undefined on a platform that has none
+ */
+function load() {
+  if (supported) addon ??= find();
+  return addon;
 }
 
 /** The C library of this Node, by the name of the loader that its file asks for. A report would cost milliseconds. */
@@ -31,40 +55,118 @@ function libc() {
   return head.includes('/ld-musl-') ? 'musl' : 'gnu';
 }
 
-/** Where the addon may be, in the order in which it is looked for. */
-const PLACES = [() => process.env.RUST_CLUSTER_BINARY, () => built, platformPackage];
+/** Where the addon may be, in the order in which it is looked for. What the user names is the only one. */
+function* places() {
+  const { RUST_CLUSTER_BINARY } = process.env;
+  if (RUST_CLUSTER_BINARY) {
+    const file = path.resolve(RUST_CLUSTER_BINARY);
+    yield { name: file, file };
+    return;
+  }
+  yield { name: built, file: bundled ? undefined : built };
+  const name = `rust-cluster-linux-${process.arch}-${libc()}`;
+  yield { name, file: bundled ? undefined : packageFile(name) };
+}
 
-let addon;
-
-/**
- * The addon.
- * @returns {object | undefined} undefined on a platform that has none
- */
-function load() {
-  if (supported) addon ??= find();
-  return addon;
+/** @returns {string | undefined} the addon of a package; `requireFrom` says why there is none */
+function packageFile(name) {
+  try {
+    return createRequire(__filename).resolve(name);
+  } catch {
+    return undefined;
+  }
 }
 
 function find() {
   const failures = [];
-  for (const place of PLACES) {
-    const candidate = place();
-    if (!candidate) continue;
+  for (const { name, file } of places()) {
     try {
-      return require(candidate);
+      const found = loadFrom(name, file);
+      addonFile = file;
+      return found;
     } catch (error) {
-      failures.push(`  ${candidate}\n    ${error.message.split('\n')[0]}`);
+      failures.push({ name, error });
     }
   }
+  throw noBinary(failures);
+}
+
+function loadFrom(name, file) {
+  const flaw = file && flawOf(file);
+  if (flaw) throw new Error(flaw);
+  const found = requireFrom(name);
+  if (found.VERSION !== VERSION)
+    throw new Error(`it is of version ${found.VERSION ?? 'unknown'}, and this package is ${VERSION}`);
+  return found;
+}
+
+function requireFrom(name) {
+  try {
+    switch (name) {
+      case built:
+        return require('../rust-cluster.node');
+      case 'rust-cluster-linux-x64-gnu':
+        return require('rust-cluster-linux-x64-gnu');
+      case 'rust-cluster-linux-x64-musl':
+        return require('rust-cluster-linux-x64-musl');
+      case 'rust-cluster-linux-arm64-gnu':
+        return require('rust-cluster-linux-arm64-gnu');
+      case 'rust-cluster-linux-arm64-musl':
+        return require('rust-cluster-linux-arm64-musl');
+    }
+  } catch (error) {
+    // npm installs only those that fit.
+    throw error.code === 'MODULE_NOT_FOUND' ? new Error('it is not there') : error;
+  }
+  const module = { exports: {} };
+  process.dlopen(module, name);
+  return module.exports;
+}
+
+/** Why a file is no addon for this machine. dlopen(3) says less; a file that is cut off ends the process. */
+function flawOf(file) {
+  const fd = fs.openSync(file);
+  try {
+    const { size } = fs.fstatSync(fd);
+    const head = Buffer.alloc(64);
+    fs.readSync(fd, head, 0, head.length, 0);
+    if (head.toString('latin1', 0, 6) !== '\x7fELF\x02\x01') return `it is no addon (${size} bytes)`;
+    const machine = MACHINES.get(head.readUInt16LE(18));
+    if (machine !== process.arch)
+      return `it is for ${machine ?? 'another processor'}, and this is ${process.arch}`;
+    // The table of sections is the last thing in the file.
+    const end = Number(head.readBigUInt64LE(40)) + head.readUInt16LE(58) * head.readUInt16LE(60);
+    return size < end ? `it is cut off: ${size} of ${end} bytes` : undefined;
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function noBinary(failures) {
+  const tried = failures.map(({ name, error }) => `  ${name}\n    ${error.message.split('\n')[0]}`);
   const error = new Error(
     `rust-cluster was asked to load its native addon for ${process.platform} ${process.arch} ${libc()}, and found none.\n` +
-      `Tried, in this order:\n${failures.join('\n')}\n` +
-      'To mend it, with a Rust toolchain (https://rustup.rs) on the PATH:\n' +
-      `  cd ${quoted(root)} && npm run build\n` +
-      'or install the package again where optional dependencies and install scripts are allowed.',
+      `Tried, in this order:\n${tried.join('\n')}\n${remedy(failures)}`,
   );
   error.code = 'ERR_RUST_CLUSTER_NO_BINARY';
-  throw error;
+  return error;
+}
+
+function remedy(failures) {
+  if (failures.some(({ error }) => error.code === 'ERR_DLOPEN_DISABLED'))
+    return 'To mend it, allow native addons: without --no-addons, and with --allow-addons beside --permission.';
+  if (process.env.RUST_CLUSTER_BINARY)
+    return 'To mend it, set RUST_CLUSTER_BINARY to an addon of this version, or unset it.';
+  if (bundled)
+    return (
+      'To mend it, have the bundler leave rust-cluster external or copy .node files beside the bundle, or set ' +
+      'RUST_CLUSTER_BINARY to the rust-cluster.node of an installed package.'
+    );
+  return (
+    'To mend it, with a Rust toolchain (https://rustup.rs) on the PATH:\n' +
+    `  cd ${quoted(root)} && npm run build\n` +
+    'or install the package again where optional dependencies and install scripts are allowed.'
+  );
 }
 
 /** As a shell takes it, where it must be quoted. */
@@ -72,4 +174,4 @@ function quoted(text) {
   return /^[\w./@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-module.exports = { load, supported, built };
+module.exports = { VERSION, load, supported, built, file: () => addonFile };

@@ -38,13 +38,6 @@ test('without a binary, require() says what was tried and what to do', t => {
   assert.ok(stdout.includes(`cd ${folder} && npm run build`), stdout);
 });
 
-test('a primary is no worker, whatever its environment says', () => {
-  const env = { ...process.env, RUST_CLUSTER_WORKER: '1:0:-1:json' };
-  const program = "console.log(require('.').isPrimary, process.connected)";
-  const { stdout } = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', cwd: root, env });
-  assert.equal(stdout, 'true undefined\n');
-});
-
 test("of the platform packages it looks for that of this Node's C library", t => {
   const folder = withoutBinary(t);
   const tried = (...program) => {

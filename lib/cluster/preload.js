@@ -1,65 +1,180 @@
 'use strict';
 
-// The first code that runs in a worker: `node --require lib/cluster/preload.js ...` (see ./worker_process). It makes the
-// process a worker before any user code runs, and leaves no trace of itself.
+// Makes a process that a primary has started a worker, before any other code runs: NODE_OPTIONS of the worker names
+// this file (./start_of_workers). Where Node does not heed that variable, ../../index.js loads it, late.
+//
+// It needs no other file. The code that a worker runs is the primary's own, in memory that the process inherits: what
+// lies beside this file now may be another version, or gone, and the user may change before it is needed.
 
-const INSTALLED = Symbol.for('rust-cluster.installed');
+const fs = require('node:fs');
+const { createRequire, syncBuiltinESMExports } = require('node:module');
+const path = require('node:path');
 
-/** The environment variable that tells a process that it is our worker; gone before user code runs. */
+/** The environment variables that tell a process that it is our worker; gone before user code runs. */
 const VARIABLE = 'RUST_CLUSTER_WORKER';
+/** Where `register` was taken out of them: NODE_OPTIONS and execArgv as the user has them. */
+const NODE_OPTIONS = 'RUST_CLUSTER_NODE_OPTIONS';
+const EXEC_ARGV = 'RUST_CLUSTER_EXEC_ARGV';
 
-/** What stands before NODE_OPTIONS of a worker. */
-const OPTION = `--require ${JSON.stringify(__filename)} `;
+/** Version, worker.id, serialization; and descriptors, each with its inode: code, addon, channel, intake. */
+const WORD = /^(\S+) (\d+) (json|advanced)((?: (?:-|\d+:\d+)){4})$/;
 
-/** What the primary told this process: its number, and the descriptors of the channel and of the intake. */
-function identity() {
-  const [id, fd, handoff, serialization] = process.env[VARIABLE].split(':');
-  // Not for grandchildren, nor for worker threads, which get a copy of the environment.
-  delete process.env[VARIABLE];
-  return { id: Number(id), fd: Number(fd), handoff: Number(handoff), serialization };
-}
+/** Node's realpath, which finds the program next, looks at the numbers that the last stat of another kind has left. */
+const EXACT = { bigint: true };
 
-/** Node decides by this variable, when cluster is first loaded, which members the object has. */
-function requireAsWorker() {
-  process.env.NODE_UNIQUE_ID = '1';
-  try {
-    return require('node:cluster');
-  } finally {
-    delete process.env.NODE_UNIQUE_ID;
+/** What names this file in NODE_OPTIONS: see ./start_of_workers. */
+const OPTION = /--require "(?:[^"\\]|\\.)*\/preload\.js" ?/s;
+
+function becomeWorker() {
+  const { version, id, serialization, code, addon, channel, handoff } = read(process.env[VARIABLE]);
+  if (code) {
+    const { load, addonFile } = unpack(code);
+    load.give('native', { load: once(() => loadAddon(addon, addonFile)), supported: true });
+    leaveNoTrace();
+    load('cluster/become_worker')({ id, serialization, channel, handoff });
+  } else {
+    // Of a bundle: there are no files of ours, and so the code of the primary was not to be had.
+    const { VERSION } = require('../native');
+    if (version !== VERSION) throw refusal(`its primary is rust-cluster ${version}, and this is ${VERSION}`);
+    leaveNoTrace();
+    require('./become_worker')({ id, serialization, channel, handoff });
   }
 }
 
-/** As ../index.js in a primary. No ES module has taken names from the object yet. */
-function becomeWorker({ id, fd, handoff, serialization }) {
-  const cluster = requireAsWorker();
-  const native = require('../native').load();
-  native.closeOnExec(fd);
-  if (handoff >= 0) native.closeOnExec(handoff);
-  const { setupChannel } = require('../channel/setup_channel');
-  const { channel, control } = setupChannel(process, fd, serialization);
-  // The channel keeps the process alive while somebody listens to it.
-  channel.native.unref();
-  const counted = name => name === 'message' || name === 'disconnect';
-  process.on('newListener', name => counted(name) && control.refCounted());
-  process.on('removeListener', name => counted(name) && control.unrefCounted());
-  require('./child')(cluster, { id, channel, handoff });
-  Object.defineProperty(cluster, INSTALLED, { value: true });
+/** What the primary says of this process, if it is meant for this process. */
+function read(word) {
+  const [, version, id, serialization, descriptors] = word.match(WORD) ?? [];
+  if (!version) throw refusal('it is not what a primary has written');
+  const [code, addon, channel, handoff] = descriptors.trim().split(' ').map(inherited);
+  if (!channel) throw refusal('it names no channel');
+  return {
+    version,
+    id: Number(id),
+    serialization,
+    code,
+    addon,
+    channel: channel.fd,
+    handoff: handoff?.fd ?? -1,
+  };
+}
+
+/** A descriptor that is what the primary has given, and not another that has its number by chance. */
+function inherited(text) {
+  if (text === '-') return undefined;
+  const [fd, inode] = text.split(':');
+  let stat;
+  try {
+    stat = fs.fstatSync(Number(fd), EXACT);
+  } catch {
+    // Closed.
+  }
+  if (stat?.ino !== BigInt(inode))
+    throw refusal(`descriptor ${fd} is not what the primary has given its worker`);
+  return { fd: Number(fd), stat };
+}
+
+function refusal(reason) {
+  const error = new Error(
+    `This process was started as a worker of rust-cluster (${VARIABLE} is set), and cannot become one: ${reason}. ` +
+      'Is the variable set by hand, or handed on by a program that closes descriptors? Start it without that ' +
+      'variable, or hand on both.',
+  );
+  error.code = 'ERR_RUST_CLUSTER_BAD_START';
+  return error;
 }
 
 /**
- * Takes out what made Node run this, from the command line and from NODE_OPTIONS.
- * @returns {boolean} whether it was there: a primary loads this file too
+ * The primary's code.
+ * @returns {{ load: Function, addonFile: string }} `load` is the `require` of its modules, by their names in lib/
  */
-function leaveNoTrace() {
-  const place = process.execArgv.indexOf(__filename);
-  if (place < 0) return false;
-  process.execArgv.splice(place - 1, 2);
-  const { NODE_OPTIONS } = process.env;
-  if (NODE_OPTIONS?.startsWith(OPTION)) process.env.NODE_OPTIONS = NODE_OPTIONS.slice(OPTION.length);
-  return true;
+function unpack({ fd, stat }) {
+  const size = Number(stat.size);
+  const bytes = Buffer.allocUnsafeSlow(size);
+  // At places: whoever else has inherited the descriptor reads the same.
+  for (let at = 0, read = 1; at < size && read > 0; at += read)
+    read = fs.readSync(fd, bytes, at, size - at, at);
+  fs.closeSync(fd);
+  const end = bytes.indexOf('\n');
+  const { addonFile, modules } = JSON.parse(bytes.utf8Slice(0, end));
+  const parts = new Map();
+  let start = end + 1;
+  for (const { name, filename, source, cached } of modules) {
+    const text = bytes.latin1Slice(start, start + source);
+    start += source + cached;
+    const cachedData = cached > 0 ? bytes.subarray(start - cached, start) : undefined;
+    parts.set(name, { filename, text, cachedData });
+  }
+  return { load: loader(parts), addonFile };
 }
 
-// Worker threads of a worker are told to run this too, though they are nobody's workers.
-if (leaveNoTrace() && process.env[VARIABLE]) becomeWorker(identity());
+/** The `require` of modules that lie in memory, by their names in lib/. */
+function loader(parts) {
+  const { Script } = require('node:vm');
+  // Nothing that a bundler would look for.
+  const outside = createRequire(__filename);
+  const loaded = new Map();
 
-module.exports = { VARIABLE, OPTION };
+  function load(name) {
+    if (loaded.has(name)) return loaded.get(name).exports;
+    const { filename, text, cachedData } = parts.get(name);
+    const module = { exports: {} };
+    const within = request =>
+      request.startsWith('.') ? load(path.join(path.dirname(name), request)) : outside(request);
+    new Script(text, { filename, cachedData }).runInThisContext()(module.exports, within, module);
+    // One that throws is loaded anew when it is asked for again.
+    loaded.set(name, module);
+    parts.delete(name);
+    return module.exports;
+  }
+
+  load.give = (name, exports) => loaded.set(name, { exports });
+  return load;
+}
+
+/** The file that the primary has loaded, wherever it is now: under its name, so that tools find it, or as inherited. */
+function loadAddon({ fd, stat }, file) {
+  const addon = { exports: {} };
+  const named = fs.statSync(file, { ...EXACT, throwIfNoEntry: false });
+  process.dlopen(addon, named?.ino === stat.ino && named.dev === stat.dev ? file : `/proc/self/fd/${fd}`);
+  fs.closeSync(fd);
+  return addon.exports;
+}
+
+function once(make) {
+  let made;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+/** Neither grandchildren nor worker threads, which get copies, find what made this a worker; nor does user code. */
+function leaveNoTrace() {
+  const { env, execArgv } = process;
+  delete env[VARIABLE];
+  const options = env[NODE_OPTIONS] ?? env.NODE_OPTIONS?.replace(OPTION, '');
+  if (options) env.NODE_OPTIONS = options;
+  else delete env.NODE_OPTIONS;
+  delete env[NODE_OPTIONS];
+  if (env[EXEC_ARGV]) {
+    const { given, original } = JSON.parse(env[EXEC_ARGV]);
+    // A launcher may have put options of its own before them.
+    execArgv.splice(execArgv.length - given, given, ...original);
+    delete env[EXEC_ARGV];
+  }
+  const place = process._preload_modules.findIndex(file => file.endsWith('/preload.js'));
+  if (place >= 0) process._preload_modules.splice(place, 1);
+  delete require.cache[__filename];
+}
+
+/** Where this was not run first: modules have names from the cluster object already. */
+function becomeWorkerLate() {
+  if (!process.env[VARIABLE]) return;
+  becomeWorker();
+  syncBuiltinESMExports();
+}
+
+// Node's own rule: without a program there is no worker. A launcher may call `node -p` before it starts ours.
+if (process.env[VARIABLE] && process.argv[1]) becomeWorker();
+
+module.exports = { VARIABLE, NODE_OPTIONS, EXEC_ARGV, becomeWorkerLate };

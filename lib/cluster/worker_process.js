@@ -8,13 +8,11 @@
 
 const childProcess = require('node:child_process');
 
-const { OPTION, VARIABLE } = require('./preload');
+const { startOfWorker } = require('./start_of_workers');
 const { setupChannel } = require('../channel/setup_channel');
 const native = require('../native').load();
 
 const { ChildProcess } = childProcess;
-
-const PRELOAD = require.resolve('./preload');
 
 /**
  * As child_process.fork, for a cluster worker.
@@ -28,7 +26,7 @@ function forkWorker({ id, acceptor, exec, args, options, own }) {
   // fork() ends in child.spawn(options), synchronously: there the child is made ours.
   prototype.spawn = function (spawnOptions) {
     prototype.spawn = spawn;
-    return spawnWorker(this, spawn, spawnOptions, { id, acceptor, own });
+    return spawnWorker(this, spawn, spawnOptions, { id, acceptor, own, execArgv: options.execArgv });
   };
   try {
     return childProcess.fork(exec, args, options);
@@ -37,12 +35,15 @@ function forkWorker({ id, acceptor, exec, args, options, own }) {
   }
 }
 
-function spawnWorker(child, spawn, options, { id, acceptor, own }) {
+function spawnWorker(child, spawn, options, { id, acceptor, own, execArgv }) {
   const serialization = options.serialization || 'json';
   const channelPlace = options.stdio.indexOf('ipc');
   // Two are refused by Node itself.
   if (channelPlace !== options.stdio.lastIndexOf('ipc')) return spawn.call(child, options);
-  const handle = new ProcessHandle({ id, acceptor, own, serialization, channelPlace }, child._handle);
+  const handle = new ProcessHandle(
+    { id, acceptor, own, execArgv, serialization, channelPlace },
+    child._handle,
+  );
   child._handle = handle;
 
   const stdio = options.stdio.map((value, place) => (place === channelPlace ? 'ignore' : value));
@@ -85,24 +86,31 @@ class ProcessHandle {
   spawn(...values) {
     const [file, args, cwd, envPairs, stdio, , uid, gid] =
       typeof values[0] === 'string' ? values : flat(values[0]);
-    const { id, acceptor, own, serialization, channelPlace } = this.#worker;
-    const handoffPlace = stdio.length;
-    const word = `${id}:${channelPlace}:${acceptor ? handoffPlace : -1}:${serialization}`;
+    const { id, acceptor, own, execArgv, serialization, channelPlace } = this.#worker;
     const descriptors = stdio.map(descriptorFor);
     descriptors[channelPlace] = 'channel';
     if (acceptor) descriptors.push('handoff');
-    const [name, ...rest] = args;
+    const start = startOfWorker({
+      id,
+      serialization,
+      args,
+      execArgv,
+      envPairs,
+      otherUser: uid != null || gid != null,
+      place: descriptors.length,
+    });
     const forked = native.fork(
       this.#native,
       {
         file,
-        args: [name, '--require', PRELOAD, ...rest].map(String),
-        envPairs: [...envPairs.filter(notOurs).map(preloadFirst), `${VARIABLE}=${word}`],
+        args: start.args.map(String),
+        envPairs: start.envPairs,
+        word: start.word,
         cwd: cwd == null ? undefined : `${cwd}`,
         uid: uid ?? undefined,
         gid: gid ?? undefined,
         parentDeathSignal: own.parentDeathSignal,
-        stdio: descriptors,
+        stdio: [...descriptors, ...start.descriptors],
       },
       acceptor,
       id,
@@ -142,15 +150,6 @@ class ProcessHandle {
   close() {
     this.#native.close();
   }
-}
-
-/** Of two variables with one name the first would count. */
-const notOurs = pair => !pair.startsWith(`${VARIABLE}=`);
-
-/** What NODE_OPTIONS preloads comes before what the command line does, and must see a worker already. */
-function preloadFirst(pair) {
-  const [, options] = pair.match(/^NODE_OPTIONS=(.+)/s) ?? [];
-  return options === undefined ? pair : `NODE_OPTIONS=${OPTION}${options}`;
 }
 
 function flat({ file, args, cwd, envPairs, stdio, uid, gid }) {

@@ -10,6 +10,7 @@ use napi_derive::napi;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::socket::SockType;
+use nix::sys::stat::fstat;
 
 use super::acceptor::Acceptor;
 use super::callback::Callback;
@@ -29,6 +30,8 @@ pub struct ForkOptions {
     pub args: Vec<String>,
     /// `KEY=value` each.
     pub env_pairs: Vec<String>,
+    /// One more of them, to which the numbers and inodes of the child's channel and handoff queue are added.
+    pub word: String,
     /// The working directory.
     pub cwd: Option<String>,
     /// The user to become.
@@ -96,7 +99,8 @@ fn start(
     let mut pipes = Vec::with_capacity(options.stdio.len());
     let mut stdio = Vec::with_capacity(options.stdio.len());
     let (mut their_channel, mut far) = (Some(their_channel), Some(far));
-    for wanted in &options.stdio {
+    let (mut channel_word, mut handoff_word) = (String::from(" -"), String::from(" -"));
+    for (place, wanted) in options.stdio.iter().enumerate() {
         let (ours, theirs) = match wanted {
             Either::A(descriptor) => (None, Stdio::Inherit(*descriptor)),
             Either::B(word) => match word.as_str() {
@@ -104,8 +108,8 @@ fn start(
                     let (ours, theirs) = socket::pair(SockType::Stream)?;
                     (Some(ours), Stdio::Give(theirs))
                 }
-                "channel" => (None, their_channel.take().map_or(Stdio::Ignore, Stdio::Give)),
-                "handoff" => (None, far.take().map_or(Stdio::Ignore, Stdio::Give)),
+                "channel" => (None, give(their_channel.take(), place, &mut channel_word)?),
+                "handoff" => (None, give(far.take(), place, &mut handoff_word)?),
                 _ => (None, Stdio::Ignore),
             },
         };
@@ -113,11 +117,13 @@ fn start(
         stdio.push(theirs);
     }
     drop((their_channel, far));
+    let mut env_pairs = options.env_pairs;
+    env_pairs.push(options.word + &channel_word + &handoff_word);
     let words = |words: Vec<String>| words.into_iter().map(OsString::from).collect();
     let program = Program {
         file: options.file.into(),
         args: words(options.args),
-        env: words(options.env_pairs),
+        env: words(env_pairs),
         cwd: options.cwd.map(OsString::from),
         uid: options.uid,
         gid: options.gid,
@@ -142,6 +148,15 @@ fn start(
     };
     let raw = |descriptor: Option<OwnedFd>| descriptor.map_or(-1, IntoRawFd::into_raw_fd);
     Ok(Forked { error, pid, channel: channel.into_raw_fd(), pipes: pipes.into_iter().map(raw).collect() })
+}
+
+/// A descriptor of ours for the child, and how it finds it: by its number there, and by its inode, which no other
+/// descriptor has that comes to that number.
+fn give(descriptor: Option<OwnedFd>, place: usize, word: &mut String) -> crate::os::error::Result<Stdio> {
+    let Some(descriptor) = descriptor else { return Ok(Stdio::Ignore) };
+    let inode = fstat(&descriptor).map_err(|errno| Error::os("fstat", errno))?.st_ino;
+    *word = format!(" {place}:{inode}");
+    Ok(Stdio::Give(descriptor))
 }
 
 #[napi]

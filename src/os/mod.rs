@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod alone;
 pub mod error;
+pub mod memory;
 pub mod socket;
 pub(crate) mod sync;
 pub mod thread;

@@ -1,0 +1,202 @@
+'use strict';
+
+// A worker is one wherever its files lie, whatever has become of them since the primary started, and however Node is
+// started. Where it cannot be one it says why: it never takes itself for a primary.
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { test } = require('node:test');
+const { copyPackage } = require('../support/copy');
+const way = require('../support/way');
+
+const PROGRAMS = path.join(__dirname, 'programs', 'starting');
+const CLUSTER = way === 'node' ? 'node:cluster' : 'rust-cluster';
+const ours = way === 'node' && 'the control needs no files';
+const WATCHDOG = 20_000;
+
+function folder(t) {
+  const made = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'starting-')));
+  t.after(() => fs.rmSync(made, { recursive: true, force: true }));
+  return made;
+}
+
+/** A folder with programs, and with the package in its node_modules. */
+function project(t, name = '.') {
+  const made = path.join(folder(t), name);
+  fs.mkdirSync(made, { recursive: true });
+  fs.cpSync(PROGRAMS, made, { recursive: true });
+  copyPackage(path.join(made, 'node_modules', 'rust-cluster'));
+  return made;
+}
+
+/** Runs a program to its end, and all that it has started. */
+async function run(args, { cwd, env, execPath = process.execPath } = {}) {
+  const { NODE_OPTIONS, ...rest } = process.env;
+  const child = spawn(execPath, args, { cwd, detached: true, env: { ...rest, ...env } });
+  const kill = () => process.kill(-child.pid, 'SIGKILL');
+  const watchdog = setTimeout(kill, WATCHDOG);
+  const output = { stdout: '', stderr: '' };
+  for (const name of Object.keys(output)) {
+    child[name].setEncoding('utf8').on('data', text => {
+      output[name] += text;
+    });
+  }
+  const [code, signal] = await once(child, 'close');
+  clearTimeout(watchdog);
+  return { code: signal ?? code, ...output };
+}
+
+/** Runs report.js: what its worker has said. */
+async function report(args, options) {
+  const { stdout, stderr, code } = await run(args, options);
+  assert.equal(code, 0, stderr);
+  const [facts, end, ...more] = stdout
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line));
+  assert.deepEqual([end, more], [{ exit: 0 }, []], `${stdout}\n${stderr}`);
+  assert.deepEqual([facts.id, facts.same], [1, true]);
+  return facts;
+}
+
+/** What register does not change in a worker. */
+const UNTOUCHED = { variables: [], preloads: [], files: [] };
+
+test("workers have Node's command line, and user code sees no trace of ours", async t => {
+  const cwd = project(t);
+  const settings = { execArgv: ['--stack-size=900'], args: ['-x', 'y z'] };
+  const env = { LOAD: CLUSTER, SETTINGS: JSON.stringify(settings), NODE_OPTIONS: '--no-warnings' };
+  const facts = await report(['report.js'], { cwd, env });
+  assert.deepEqual(facts, {
+    ...UNTOUCHED,
+    id: 1,
+    same: true,
+    cwd,
+    execArgv: settings.execArgv,
+    argv: settings.args,
+    nodeOptions: '--no-warnings',
+    session: true,
+    commandLine: [process.execPath, '--stack-size=900', path.join(cwd, 'report.js'), '-x', 'y z'],
+  });
+});
+
+test('members of setupPrimary() that Node does not hand on have no effect', async t => {
+  const cwd = project(t);
+  const foreign = {
+    timeout: 1,
+    killSignal: 'SIGKILL',
+    execPath: '/nonexistent',
+    argv0: 'other',
+    detached: true,
+    shell: true,
+    env: { NOT: 'mine' },
+  };
+  for (const [name, value] of Object.entries(foreign)) {
+    const env = { LOAD: CLUSTER, SETTINGS: JSON.stringify({ [name]: value }) };
+    const { commandLine, session } = await report(['report.js'], { cwd, env });
+    assert.deepEqual([commandLine[0], session], [process.execPath, true], name);
+  }
+});
+
+// As the README has it, and with the program in another working directory than its workers.
+for (const moved of ['CHDIR', 'SETTINGS']) {
+  const there = { CHDIR: '/', SETTINGS: JSON.stringify({ cwd: '/' }) }[moved];
+  for (const option of ['-r', '--require', '--import']) {
+    test(`${option} rust-cluster/register: workers run in / (${moved})`, { skip: ours }, async t => {
+      const cwd = project(t);
+      const file = path.join(cwd, 'report.js');
+      const { execArgv, commandLine, ...facts } = await report([option, 'rust-cluster/register', file], {
+        cwd,
+        env: { [moved]: there },
+      });
+      assert.deepEqual(
+        { cwd: facts.cwd, execArgv },
+        { cwd: '/', execArgv: [option, 'rust-cluster/register'] },
+      );
+      assert.deepEqual(commandLine, [process.execPath, file]);
+    });
+  }
+
+  test(`NODE_OPTIONS=-r rust-cluster/register: workers run in / (${moved})`, { skip: ours }, async t => {
+    const cwd = project(t);
+    const file = path.join(cwd, 'report.js');
+    const NODE_OPTIONS = '--no-warnings  -r rust-cluster/register "--title=a b"';
+    const facts = await report([file], { cwd, env: { NODE_OPTIONS, [moved]: there } });
+    assert.deepEqual([facts.cwd, facts.nodeOptions], ['/', NODE_OPTIONS]);
+  });
+}
+
+test('register by a relative path, and by the URL of a file', { skip: ours }, async t => {
+  const cwd = project(t);
+  const relative = './node_modules/rust-cluster/register.js';
+  for (const name of [relative, `file://${path.join(cwd, relative)}`]) {
+    const facts = await report(['--import', name, path.join(cwd, 'report.js')], { cwd, env: { CHDIR: '/' } });
+    assert.deepEqual([facts.cwd, facts.execArgv], ['/', ['--import', name]]);
+  }
+});
+
+test('what else is preloaded is preloaded in workers too, after they have become workers', async t => {
+  const cwd = project(t);
+  const preload = path.join(cwd, 'other preload.js');
+  fs.writeFileSync(
+    preload,
+    `if (process.env.DEPTH) console.log(JSON.stringify({ worker: require('node:cluster').isWorker }));`,
+  );
+  const env = { LOAD: CLUSTER, NODE_OPTIONS: `--require "${preload}"` };
+  const { stdout } = await run(['--require', preload, 'report.js'], { cwd, env });
+  const [first, facts] = stdout.split('\n').map(line => line && JSON.parse(line));
+  assert.deepEqual(first, { worker: true });
+  assert.deepEqual(
+    [facts.nodeOptions, facts.execArgv, facts.preloads],
+    [env.NODE_OPTIONS, ['--require', preload], [preload, preload]],
+  );
+});
+
+for (const name of [
+  'a b',
+  `it's "quoted"`,
+  'back\\slash',
+  'new\nline',
+  'tab\there',
+  'ünïcödé-日本',
+  '$HOME `x` *',
+  '%20#?',
+]) {
+  test(`the package lies in ${JSON.stringify(name)}`, { skip: ours }, async t => {
+    const cwd = project(t, name);
+    // Node itself finds no package by its name beside a backslash.
+    const LOAD = path.join(cwd, 'node_modules', 'rust-cluster', 'index.js');
+    await report(['report.js'], { cwd, env: { LOAD } });
+  });
+}
+
+test('a release is replaced, and its files with it: new workers run the new program, with the code of the primary', async t => {
+  const base = folder(t);
+  for (const release of ['first', 'second']) {
+    const made = path.join(base, release);
+    fs.cpSync(PROGRAMS, made, { recursive: true });
+    copyPackage(path.join(made, 'node_modules', 'rust-cluster'));
+  }
+  if (way === 'rust') spoil(path.join(base, 'second', 'node_modules', 'rust-cluster'));
+  fs.symlinkSync('first', path.join(base, 'current'));
+  const env = { LOAD: CLUSTER, BASE: base };
+  const { code, stdout, stderr } = await run([path.join(base, 'current', 'release.js')], { cwd: base, env });
+  assert.equal(stdout, 'worker 1: first\nworker 2: second\n', stderr);
+  assert.equal(code, 0);
+});
+
+/** As if the new release had another version, which nothing of may be run but index.js. */
+function spoil(folder) {
+  for (const file of fs.readdirSync(path.join(folder, 'lib'), { recursive: true })) {
+    if (file.endsWith('.js') && !file.endsWith('preload.js'))
+      fs.writeFileSync(
+        path.join(folder, 'lib', file),
+        `throw new Error('${file} of another version was loaded');`,
+      );
+  }
+  fs.writeFileSync(path.join(folder, 'rust-cluster.node'), 'another version');
+}

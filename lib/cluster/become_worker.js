@@ -1,0 +1,40 @@
+'use strict';
+
+// Makes a process that was started as a worker one: its end of the channel, and its cluster object.
+
+const native = require('../native').load();
+const { setupChannel } = require('../channel/setup_channel');
+const install = require('./child');
+
+const INSTALLED = Symbol.for('rust-cluster.installed');
+
+/** Node decides by this variable, when cluster is first loaded, which members the object has. */
+function requireAsWorker() {
+  process.env.NODE_UNIQUE_ID ??= '';
+  try {
+    return require('node:cluster');
+  } finally {
+    delete process.env.NODE_UNIQUE_ID;
+  }
+}
+
+/**
+ * As ../../index.js in a primary.
+ * @param {{ id: number, serialization: 'json' | 'advanced', channel: number, handoff: number }} identity what the
+ *   primary told this process: its number, and the descriptors of the channel and of the intake, -1 for none
+ */
+function becomeWorker({ id, serialization, channel: fd, handoff }) {
+  const cluster = requireAsWorker();
+  native.closeOnExec(fd);
+  if (handoff >= 0) native.closeOnExec(handoff);
+  const { channel, control } = setupChannel(process, fd, serialization);
+  // The channel keeps the process alive while somebody listens to it.
+  channel.native.unref();
+  const counted = name => name === 'message' || name === 'disconnect';
+  process.on('newListener', name => counted(name) && control.refCounted());
+  process.on('removeListener', name => counted(name) && control.unrefCounted());
+  install(cluster, { id, channel, handoff });
+  Object.defineProperty(cluster, INSTALLED, { value: true });
+}
+
+module.exports = becomeWorker;

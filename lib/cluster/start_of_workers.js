@@ -1,0 +1,156 @@
+'use strict';
+
+// What a worker is started with, so that it is one before user code runs: ./preload.js, which NODE_OPTIONS names, the
+// code that it runs and the addon. The latter two are descriptors, which outlive their files.
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { Script } = require('node:vm');
+
+const native = require('../native');
+const { EXEC_ARGV, NODE_OPTIONS, VARIABLE } = require('./preload');
+const { textWithoutRegister, withoutRegister } = require('./register_option');
+
+/** What a worker loads at its start, and what it may need later. */
+const FIRST = [
+  'channel/channel',
+  'channel/setup_channel',
+  'cluster/worker',
+  'cluster/child',
+  'cluster/become_worker',
+];
+const LATER = [
+  'errors',
+  'channel/handles',
+  'channel/socket_list',
+  'channel/long_strings',
+  'channel/serialization',
+];
+
+const LIB = path.join(__dirname, '..');
+const PRELOAD = path.join(__dirname, 'preload.js');
+
+/** What is read now may be gone at the first fork. In a bundle there is nothing to read: ./preload says what then. */
+const bundled = __filename !== path.join(__dirname, 'start_of_workers.js');
+const sources = bundled ? undefined : readSources();
+const addon = native.file() && inherited(fs.openSync(native.file()));
+
+function readSources() {
+  const read = file => fs.readFileSync(file, 'latin1');
+  const modules = [...FIRST, ...LATER].map(name => {
+    const filename = path.join(LIB, `${name}.js`);
+    return { name, filename, source: read(filename) };
+  });
+  return { modules, preload: read(PRELOAD), stat: fs.statSync(PRELOAD) };
+}
+
+let code;
+
+/** The code of the workers: in memory, where it outlives its files; those serve where there is no such memory. */
+function codeInMemory() {
+  try {
+    if (sources) code ??= inherited(native.load().memoryFile('rust-cluster', pack()));
+  } catch {
+    // No descriptor is left, which the start of the process will tell; or the kernel has none of this kind.
+  }
+  return code;
+}
+
+/** A line that says what there is; then the text of each module, and what V8 has made of it. */
+function pack() {
+  const modules = [];
+  const parts = [];
+  for (const { name, filename, source } of sources.modules) {
+    const text = `(function (exports, require, module) { ${source}\n})`;
+    const cached = FIRST.includes(name) ? new Script(text, { filename }).createCachedData() : Buffer.alloc(0);
+    modules.push({ name, filename, source: text.length, cached: cached.length });
+    parts.push(Buffer.from(text, 'latin1'), cached);
+  }
+  return Buffer.concat([Buffer.from(`${JSON.stringify({ addonFile: native.file(), modules })}\n`), ...parts]);
+}
+
+function inherited(fd) {
+  return { fd, inode: fs.fstatSync(fd, { bigint: true }).ino };
+}
+
+let copy;
+
+/** The file that NODE_OPTIONS is to name: ours, as long as it is the one that was loaded and the worker may read it. */
+function preloadFile(otherUser) {
+  if (!sources) return undefined;
+  if (!otherUser && isUnchanged()) return PRELOAD;
+  try {
+    if (!copy || !fs.existsSync(copy)) copy = writeCopy();
+    return copy;
+  } catch {
+    // It cannot be written: the worker's own require('rust-cluster') makes it one, if there is one.
+    return undefined;
+  }
+}
+
+function isUnchanged() {
+  const stat = fs.statSync(PRELOAD, { throwIfNoEntry: false });
+  return ['dev', 'ino', 'size', 'mtimeMs'].every(name => stat?.[name] === sources.stat[name]);
+}
+
+/** A copy that every user may read, as long as this process lives. */
+function writeCopy() {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
+  const file = path.join(folder, 'preload.js');
+  fs.writeFileSync(file, sources.preload);
+  fs.chmodSync(folder, 0o755);
+  fs.chmodSync(file, 0o644);
+  process.once('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+  return file;
+}
+
+/** As NODE_OPTIONS has it: nothing is special within quotes but a quote and a backslash. */
+const preloadOption = file => `--require "${file.replace(/["\\]/g, '\\$&')}" `;
+
+const OURS = new RegExp(`^(?:NODE_UNIQUE_ID|${VARIABLE}|${NODE_OPTIONS}|${EXEC_ARGV})=`);
+
+/**
+ * What a worker is started with besides what the user wants it to have.
+ * @param {object} worker
+ * @param {number} worker.id
+ * @param {'json' | 'advanced'} worker.serialization
+ * @param {string[]} worker.args argv, beginning with the program's name and `execArgv`
+ * @param {string[]} worker.execArgv
+ * @param {string[]} worker.envPairs
+ * @param {boolean} worker.otherUser whether it may be unable to read our files
+ * @param {number} worker.place the number of the first descriptor that it has not got from the user
+ * @returns {{ args: string[], envPairs: string[], word: string, descriptors: number[] }}
+ */
+function startOfWorker({ id, serialization, args, execArgv, envPairs, otherUser, place }) {
+  const descriptors = [];
+  const words = [codeInMemory(), addon].map(given => {
+    if (!given) return '-';
+    descriptors.push(given.fd);
+    return `${place + descriptors.length - 1}:${given.inode}`;
+  });
+  // Node itself makes no primary of a process that has the first of them.
+  const env = [...envPairs.filter(pair => !OURS.test(pair)), 'NODE_UNIQUE_ID='];
+  const file = preloadFile(otherUser);
+  const options = file ? preloaded(file, args, execArgv, env) : { args, envPairs: env };
+  return {
+    ...options,
+    word: `${VARIABLE}=${[native.VERSION, id, serialization, ...words].join(' ')}`,
+    descriptors,
+  };
+}
+
+/** Has Node run `file` first, before all that NODE_OPTIONS and the command line name, and nothing else of ours. */
+function preloaded(file, [name, ...rest], execArgv, env) {
+  const envPairs = env.filter(pair => !pair.startsWith('NODE_OPTIONS='));
+  const options = env.find(pair => pair.startsWith('NODE_OPTIONS='))?.slice('NODE_OPTIONS='.length) ?? '';
+  const left = textWithoutRegister(options);
+  envPairs.push(`NODE_OPTIONS=${preloadOption(file)}${left}`);
+  if (left !== options) envPairs.push(`${NODE_OPTIONS}=${options}`);
+  const given = withoutRegister(execArgv);
+  if (given !== execArgv)
+    envPairs.push(`${EXEC_ARGV}=${JSON.stringify({ given: given.length, original: execArgv })}`);
+  return { args: [name, ...given, ...rest.slice(execArgv.length)], envPairs };
+}
+
+module.exports = { startOfWorker };
