@@ -16,7 +16,7 @@ async function main() {
   const all = options.names.length === 0;
   const chosen = all ? cases : options.names.flatMap(find);
   const { draft } = await run(chosen, options, all ? 'all' : options.names.join('-'));
-  if (!draft) report();
+  if (!draft) await report();
 }
 
 function list() {

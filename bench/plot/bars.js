@@ -4,14 +4,10 @@
 
 const { spreadOf } = require('../report/compare');
 const { number } = require('../report/numbers');
-const { line, picture, rect, text } = require('./svg');
+const { picture, COLOUR } = require('./picture');
 
-const WIDTH = 760;
-const LEFT = 200;
-const RIGHT = 90;
 const ROW = 24;
-const HEAD = 34;
-const GAP = 14;
+const HEAD = 30;
 
 /**
  * @param {string} title
@@ -19,36 +15,45 @@ const GAP = 14;
  * @param {{ name: string, title: string }[]} rivals
  */
 function bars(title, panels, rivals) {
-  const content = [text(0, 16, title, 'title')];
-  let y = 30;
-  for (const panel of panels) {
-    const rows = rivals
-      .map(rival => ({ rival, spread: spreadOf(panel.outcome, rival.name, panel.figure) }))
-      .filter(row => row.spread);
-    content.push(...drawPanel(panel, rows, y));
-    y += HEAD + rows.length * ROW + GAP;
-  }
-  return picture({ width: WIDTH, height: y, title, content });
+  return picture(
+    title,
+    panels.map(panel => (Plot, document) => chart(Plot, document, panel, rivals)),
+  );
 }
 
-function drawPanel({ title, unit, better }, rows, top) {
-  const largest = Math.max(...rows.map(({ spread }) => spread.max));
-  const scale = value => LEFT + (value / largest) * (WIDTH - LEFT - RIGHT);
+function chart(Plot, document, { title, unit, better, outcome, figure }, rivals) {
+  const rows = rivals
+    .map(rival => ({ ...rival, ...spreadOf(outcome, rival.name, figure) }))
+    .filter(({ median }) => median !== undefined);
   const inUnit = unit && unit !== '/s' ? `, ${unit}` : '';
-  const head = text(LEFT, top + 20, `${title}${inUnit} (${better} is better)`, 'quiet');
-  return [
-    head,
-    ...rows.flatMap(({ rival, spread }, i) => {
-      const y = top + HEAD + i * ROW;
-      const middle = y + ROW / 2 - 3;
-      return [
-        text(LEFT - 10, middle + 5, rival.title, 'end'),
-        rect(LEFT, y, Math.max(1, scale(spread.median) - LEFT), ROW - 6, `fill ${rival.name}`),
-        line(scale(spread.min), middle, scale(spread.max), middle, 'range'),
-        text(scale(spread.max) + 8, middle + 5, number(spread.median)),
-      ];
-    }),
-  ];
+  return Plot.plot({
+    document,
+    width: 760,
+    height: HEAD + rows.length * ROW + 8,
+    marginTop: HEAD,
+    marginRight: 90,
+    marginBottom: 8,
+    marginLeft: 200,
+    x: { axis: null, zero: true },
+    y: { label: null, tickSize: 0, domain: rows.map(row => row.title) },
+    color: COLOUR,
+    marks: [
+      Plot.text([`${title}${inUnit} (${better} is better)`], {
+        frameAnchor: 'top-left',
+        dy: -20,
+        opacity: 0.7,
+      }),
+      Plot.barX(rows, { x: 'median', y: 'title', fill: 'name', insetTop: 1, insetBottom: 1 }),
+      Plot.ruleY(rows, { x1: 'min', x2: 'max', y: 'title' }),
+      Plot.text(rows, {
+        x: 'max',
+        y: 'title',
+        text: row => number(row.median),
+        textAnchor: 'start',
+        dx: 8,
+      }),
+    ],
+  });
 }
 
 module.exports = bars;

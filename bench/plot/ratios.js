@@ -4,17 +4,9 @@
 
 const { judge, targets } = require('../targets');
 const { ratio } = require('../report/numbers');
-const { dot, line, picture, text } = require('./svg');
+const { picture } = require('./picture');
 
-const WIDTH = 900;
-const LEFT = 390;
-const RIGHT = 130;
 const ROW = 26;
-const TOP = 62;
-
-/** The ends of the axis: what lies outside is drawn at its end. */
-const SMALLEST = 0.5;
-const LARGEST = 32;
 const TICKS = [0.5, 1, 2, 4, 8, 16, 32];
 
 /**
@@ -25,38 +17,70 @@ function ratios(cases, nodeMajor) {
   const rows = targets
     .filter(({ kind }) => kind === 'ratio')
     .map(target => ({ target, judged: judge(target, cases, nodeMajor) }))
-    .filter(({ judged }) => judged);
+    .filter(({ judged }) => judged)
+    .map(row => describe(row, nodeMajor));
   const title = `rust-cluster against Node ${nodeMajor}’s own cluster: how many times better`;
-  const bottom = TOP + rows.length * ROW;
-  const content = [
-    text(0, 16, title, 'title'),
-    text(0, 36, '● median of the rounds   ─ all rounds   ┃ promised', 'quiet'),
-    ...TICKS.flatMap(tick => [
-      line(across(tick), TOP - 8, across(tick), bottom, tick === 1 ? 'base' : 'grid'),
-      text(across(tick), bottom + 16, `${tick}×`, 'middle quiet'),
-    ]),
-    ...rows.flatMap((row, i) => drawRow(row, TOP + i * ROW + ROW / 2, nodeMajor)),
-  ];
-  return picture({ width: WIDTH, height: bottom + 24, title, content });
+  return picture(title, [(Plot, document) => chart(Plot, document, rows)]);
 }
 
-function drawRow({ target, judged }, y, nodeMajor) {
+function describe({ target, judged }, nodeMajor) {
   const better = value => (target.better === 'higher' ? value : 1 / value);
   const { min, median, max } = judged.measured;
-  const promised = across(better(target.ship(nodeMajor)));
   const rival = target.against === 'node-none' ? ', against a shared socket' : '';
-  return [
-    text(LEFT - 16, y + 4, `${target.title}${rival}`, 'end'),
-    line(promised, y - 8, promised, y + 8, 'mark'),
-    line(across(better(min)), y, across(better(max)), y, 'stroke rust-rr'),
-    dot(across(better(median)), y, 5, 'fill rust-rr'),
-    text(WIDTH - RIGHT + 24, y + 4, ratio(better(median))),
-  ];
+  return {
+    title: `${target.title}${rival}`,
+    ends: [better(min), better(max)].sort((a, b) => a - b),
+    median: better(median),
+    promised: better(target.ship(nodeMajor)),
+  };
 }
 
-function across(value) {
-  const inside = Math.min(LARGEST, Math.max(SMALLEST, value));
-  return LEFT + (Math.log(inside / SMALLEST) / Math.log(LARGEST / SMALLEST)) * (WIDTH - LEFT - RIGHT);
+function chart(Plot, document, rows) {
+  return Plot.plot({
+    document,
+    width: 900,
+    height: 80 + rows.length * ROW,
+    marginTop: 36,
+    marginRight: 90,
+    marginLeft: 400,
+    // What lies outside is drawn at the end.
+    x: {
+      type: 'log',
+      base: 2,
+      domain: [TICKS[0], TICKS.at(-1)],
+      clamp: true,
+      ticks: TICKS,
+      tickFormat: tick => `${tick}×`,
+      grid: true,
+      label: null,
+    },
+    y: { label: null, tickSize: 0, domain: rows.map(row => row.title) },
+    marks: [
+      Plot.text(['● median of the rounds   ─ all rounds   ┃ promised'], {
+        frameAnchor: 'top-left',
+        dx: -400,
+        dy: -26,
+        opacity: 0.7,
+      }),
+      Plot.ruleX([1]),
+      Plot.tickX(rows, { x: 'promised', y: 'title', strokeWidth: 2, insetTop: 4, insetBottom: 4 }),
+      Plot.ruleY(rows, {
+        x1: row => row.ends[0],
+        x2: row => row.ends[1],
+        y: 'title',
+        stroke: 'var(--rust-rr)',
+        strokeWidth: 2,
+      }),
+      Plot.dot(rows, { x: 'median', y: 'title', r: 5, fill: 'var(--rust-rr)' }),
+      Plot.text(rows, {
+        frameAnchor: 'right',
+        y: 'title',
+        text: row => ratio(row.median),
+        textAnchor: 'start',
+        dx: 16,
+      }),
+    ],
+  });
 }
 
 module.exports = ratios;

@@ -17,10 +17,10 @@ const PLOTS = path.join(root, 'bench', 'plots');
 const BEGIN = '<!-- results: begin (npm run bench -- report) -->';
 const END = '<!-- results: end -->';
 
-function report() {
+async function report() {
   const results = newest();
   mkdirSync(PLOTS, { recursive: true });
-  const drawn = plots(results);
+  const drawn = await plots(results);
   for (const { file, svg } of drawn) writeFileSync(path.join(PLOTS, file), svg);
 
   const page = readFileSync(PAGE, 'utf8');

@@ -24,14 +24,15 @@ const pictures = [
 
 /**
  * @param {Map<number, Record<string, object>>} results by major version of Node
- * @returns {{ file: string, title: string, svg: string }[]}
+ * @returns {Promise<{ file: string, title: string, svg: string }[]>}
  */
 function plots(results) {
-  return [...results].flatMap(([major, measured]) => [
+  const all = [...results].flatMap(([major, measured]) => [
     ...ratioPlot(measured, major),
     ...pictures.filter(picture => measured[picture.case]).map(picture => barPlot(picture, measured, major)),
     ...growth.filter(({ name }) => measured[name]).map(benchmark => linePlot(benchmark, measured, major)),
   ]);
+  return Promise.all(all.map(async plot => ({ ...plot, svg: await plot.svg })));
 }
 
 function ratioPlot(measured, major) {
