@@ -126,6 +126,14 @@ function connectionsHeldOfPath(pid, path) {
   ).length;
 }
 
+/** How many clients have connected to a port of 127.0.0.1 and were not accepted yet. */
+function backlog(pid, port) {
+  const address = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const lines = (read(`/proc/${pid}/net/tcp`) ?? '').split('\n').map(line => line.trim().split(/\s+/));
+  const listening = lines.find(([, local, , state]) => local === address && state === '0A');
+  return Number.parseInt(listening[4].split(':')[1], 16);
+}
+
 /** Sends a signal; one that is gone needs none. */
 function signal(pid, name) {
   try {
@@ -163,6 +171,7 @@ module.exports = {
   zombies,
   connectionsHeld,
   connectionsHeldOfPath,
+  backlog,
   signal,
   stop,
 };

@@ -323,3 +323,76 @@ fn what_a_worker_gave_back_as_it_died_is_served_by_others() {
         serve(take(&serves), client);
     }
 }
+
+mod departing;
+mod refusing;
+mod returning;
+
+/// Workers 1, 2, … that have joined one listener. The test has the acceptor's lock and does what its thread would do,
+/// so that it knows what happens when; the time is its own.
+struct Still<'acceptor> {
+    state: parking_lot::MutexGuard<'acceptor, State>,
+    listener: ListenerId,
+    address: SocketAddr,
+    intakes: BTreeMap<WorkerId, Intake>,
+}
+
+impl Still<'_> {
+    fn with_workers<'acceptor>(acceptor: &'acceptor Acceptor, count: WorkerId) -> Still<'acceptor> {
+        let (listener, address) = listener(acceptor);
+        let intakes: BTreeMap<_, _> = (1..=count).map(|id| (id, worker(acceptor, id))).collect();
+        intakes.keys().for_each(|id| assert!(acceptor.join(listener, *id)));
+        Still { state: acceptor.shared.state.lock(), listener, address, intakes }
+    }
+
+    /// A client connects, and the connection is placed.
+    fn connect(&mut self) -> TcpStream {
+        let client = TcpStream::connect(self.address).unwrap();
+        assert_eq!(self.state.accept(self.listener), 1);
+        client
+    }
+
+    /// What is in a worker's queue.
+    fn taken(&self, worker: WorkerId) -> Vec<Connection> {
+        let take = || match self.intakes[&worker].take().unwrap() {
+            Taken::Connection(connection) => Some(connection),
+            Taken::Nothing => None,
+            other => panic!("{other:?}"),
+        };
+        std::iter::from_fn(take).collect()
+    }
+
+    fn take(&self, worker: WorkerId) -> Connection {
+        let mut taken = self.taken(worker);
+        assert_eq!(taken.len(), 1, "worker {worker}");
+        taken.remove(0)
+    }
+
+    fn give_back(&mut self, worker: WorkerId, connection: Connection) {
+        refuse(self.intakes.get_mut(&worker).unwrap(), connection);
+    }
+
+    /// A worker gives back what is in its queue, and the acceptor hears of it. Returns how many that were.
+    fn refuse_all(&mut self, worker: WorkerId) -> usize {
+        let taken = self.taken(worker);
+        let count = taken.len();
+        taken.into_iter().for_each(|connection| self.give_back(worker, connection));
+        self.state.hear(worker);
+        count
+    }
+
+    fn has_room(&mut self, worker: WorkerId) {
+        assert_eq!(self.intakes.get_mut(&worker).unwrap().has_room(self.listener), Sent::All);
+        self.state.hear(worker);
+    }
+
+    /// Time passes.
+    fn pass(&mut self, time: Duration) {
+        self.state.now += time;
+    }
+
+    fn tick(&mut self) {
+        self.pass(TICK);
+        self.state.tick();
+    }
+}
