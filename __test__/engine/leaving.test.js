@@ -45,3 +45,19 @@ test('a worker is told to leave when all that is its own is in its queue', { ski
     await program.end();
   });
 });
+
+for (const kind of ['net', 'http', 'https', 'http2', 'http2, secure']) {
+  for (const kept of ['', 'that is kept alive']) {
+    // A net server here takes one request a connection.
+    if (kind === 'net' && kept) continue;
+    test(`a request on its way to a worker that leaves is answered: ${kind}, on a connection ${kept || 'of its own'}`, {
+      skip: way === 'node' && "Node's own cluster may end the connection",
+    }, async () => {
+      const env = { KIND: kind, KEPT: kept };
+      await run('engine/programs/leaving-servers.js', { env, exits: [0] }, async program => {
+        await program.lines(/^served$/);
+        assert.deepEqual(await program.end(), { code: 0, signal: null });
+      });
+    });
+  }
+}
