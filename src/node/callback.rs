@@ -35,8 +35,8 @@ impl Callback {
     /// Calls the function with numbers.
     ///
     /// A handle scope must be open, as in every callback of [`uv`](super::uv).
-    pub fn call(&self, arguments: &[i32]) {
-        let mut values = [ptr::null_mut(); 4];
+    pub fn call<const COUNT: usize>(&self, arguments: &[i32; COUNT]) {
+        let mut values = [ptr::null_mut(); COUNT];
         // SAFETY: on the environment's thread, in a handle scope; `values` outlives the calls.
         unsafe {
             let mut function = ptr::null_mut();
@@ -56,7 +56,7 @@ impl Callback {
                 self.context,
                 receiver,
                 function,
-                arguments.len(),
+                COUNT,
                 values.as_ptr(),
                 &mut result,
             );
