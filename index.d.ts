@@ -38,6 +38,8 @@ import type nodeCluster = require('node:cluster');
  *   wait, and are served when one is free.
  * - `ERR_RUST_CLUSTER_UNHEARD`: a socket or server that a worker has sent the primary ended with an error, and nobody
  *   listens to its 'error' event.
+ * - `ERR_RUST_CLUSTER_UNSENT`: the system does not take messages for another process, since too many sockets were sent
+ *   and not received yet, or it is short of memory. They wait, and are sent once it does.
  *
  * @since rust-cluster 0.1.0
  */

@@ -112,6 +112,15 @@ module.exports = {
       "rust-cluster was loaded after Node's own cluster had forked workers, which it cannot take over. " +
         "Load it first: node -r rust-cluster/register, or require('rust-cluster') before the first fork().",
     ),
+  unsent(target, code) {
+    const receiver = target === process ? 'the primary' : `the worker with pid ${target.pid}`;
+    return warning(
+      'ERR_RUST_CLUSTER_UNSENT',
+      `The system does not take the messages for ${receiver} (${code}). They wait, and are ` +
+        'sent once it does. ETOOMANYREFS says that as many sockets and servers were sent and not received yet as ' +
+        'this user may have open (ulimit -n): look for a process that does not read what it is sent.',
+    );
+  },
   unsupported: platform =>
     warning(
       'ERR_RUST_CLUSTER_UNSUPPORTED',

@@ -128,7 +128,7 @@ class Channel {
     this.native = new native.Channel(
       fd,
       () => this.#receive(),
-      () => this.#written(),
+      errno => this.#tried(errno),
       limits,
     );
     this.#sendText = this.native.sender();
@@ -167,8 +167,10 @@ class Channel {
     try {
       this.native.sendJson(CONTROL, JSON.stringify(message), fd);
     } catch (error) {
-      // The other process is gone; the end of the channel says so to all. Or it does not read.
       if (isQueueFull(error)) this.#fail(error);
+      // A question is answered, even if what it asks for cannot be sent.
+      else if (fd >= 0 && isStarved(error)) this.writeControl({ ...message, errno: starvedErrno(error) }, -1);
+      // Else the other process is gone: the end of the channel says so to all.
     }
   }
 
@@ -213,13 +215,22 @@ class Channel {
     return fd < 0 ? this.#sendText(text) : this.native.sendJson(JSON_TEXT, text, fd);
   }
 
-  /** The kernel took something. */
-  #written() {
+  /**
+   * It was tried again to write what waits.
+   * @param {number} errno for what the kernel has refused it for a while, 0: nothing
+   */
+  #tried(errno) {
+    if (errno) process.emitWarning(errors().unsent(this.target, native.errorName(errno)));
+    this.#callBack();
+    if (this.#onclosed && this.native.queued === 0) process.nextTick(() => this.#closeNow());
+  }
+
+  /** Calls back for the messages that are in the kernel. */
+  #callBack() {
     const { written } = this.native;
     const left = this.#unwritten.findIndex(([position]) => position > written);
     const done = this.#unwritten.splice(0, left < 0 ? this.#unwritten.length : left);
     for (const [, callback] of done) process.nextTick(callback, null);
-    if (this.#onclosed && this.native.queued === 0) process.nextTick(() => this.#closeNow());
   }
 
   /**
@@ -389,8 +400,18 @@ class Channel {
   #closeNow() {
     const onclosed = this.#onclosed;
     this.#onclosed = undefined;
+    if (this.#unwritten.length === 0) {
+      this.native.close();
+      onclosed();
+      return;
+    }
+    this.#callBack();
     this.native.close();
-    onclosed();
+    // The other process was gone before these were sent.
+    for (const [, callback] of this.#unwritten.splice(0)) {
+      process.nextTick(callback, errors().system('write', 'EPIPE'));
+    }
+    process.nextTick(onclosed);
   }
 }
 
@@ -407,6 +428,8 @@ function isInternal(message) {
 
 /** No descriptor is left, to this process or to the system. */
 const isStarved = ({ code }) => code === 'EMFILE' || code === 'ENFILE';
+
+const starvedErrno = ({ code }) => -require('node:os').constants.errno[code];
 
 const isQueueFull = ({ code }) => code === 'ERR_RUST_CLUSTER_QUEUE_FULL';
 

@@ -20,6 +20,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::messages::frame::Kind;
+pub use crate::messages::outgoing::Block;
 use crate::messages::outgoing::Outgoing;
 use crate::os::error::Result;
 use crate::os::sync::Mutex;
@@ -39,8 +40,8 @@ pub struct Channel {
 pub struct Pushed {
     /// Bytes that wait in the queue. 0: the frame is in the kernel.
     pub queued: usize,
-    /// Whether the queue waits for the kernel (its buffer is full), and not for a joined write.
-    pub blocked: bool,
+    /// Why the queue waits for the kernel, if it does: else it waits for a joined write.
+    pub blocked: Option<Block>,
     /// Whether the flusher has to be told: something waits, and it does not know.
     pub untold: bool,
 }
@@ -59,8 +60,8 @@ impl Channel {
     /// Queues a frame whose payload `write` appends, and writes the queue if `now`, or if enough waits.
     ///
     /// # Errors
-    /// [`Error::Os`] when the peer is gone: the frame and all that waited are dropped. [`Error::MessageTooLarge`]:
-    /// nothing was queued.
+    /// [`Error::Os`](crate::os::error::Error::Os) when the peer is gone: the frame and all that waited are dropped.
+    /// [`Error::MessageTooLarge`](crate::os::error::Error::MessageTooLarge): nothing was queued.
     pub fn push(
         &self,
         kind: Kind,
@@ -70,7 +71,7 @@ impl Channel {
     ) -> Result<Pushed> {
         let mut outgoing = self.outgoing.lock();
         outgoing.push(kind, descriptor, write)?;
-        if !outgoing.blocked && (now || outgoing.queued() >= FLUSH_AT) {
+        if outgoing.blocked.is_none() && (now || outgoing.queued() >= FLUSH_AT) {
             outgoing.flush(self.socket.as_fd())?;
         }
         Ok(outgoing.pushed())
@@ -79,20 +80,22 @@ impl Channel {
     /// Writes what waits, as much as the kernel takes.
     ///
     /// # Errors
-    /// [`Error::Os`] when the peer is gone: what waited is dropped.
+    /// [`Error::Os`](crate::os::error::Error::Os) when the peer is gone: what waited is dropped.
     pub fn flush(&self) -> Result<Pushed> {
         let mut outgoing = self.outgoing.lock();
         outgoing.flush(self.socket.as_fd())?;
         Ok(outgoing.pushed())
     }
 
-    /// As [`flush`](Self::flush), by the flusher: what is queued from now on it has to be told of.
-    pub(crate) fn flush_in_time(&self) -> usize {
+    /// As [`flush`](Self::flush), by the flusher or in its place. `again`: whether it comes again for what still waits;
+    /// else it has to be told of what is queued from now on.
+    pub(crate) fn flush_in_time(&self, again: bool) -> Pushed {
         let mut outgoing = self.outgoing.lock();
-        // A gone peer is seen, and told, by the loop that reads the channel.
+        // A gone peer is seen, and told, by the loop that reads the channel. What waited for it is dropped.
         let _ = outgoing.flush(self.socket.as_fd());
-        outgoing.told = outgoing.queued() > 0;
-        outgoing.queued()
+        let (queued, blocked) = (outgoing.queued(), outgoing.blocked);
+        outgoing.told = again && queued > 0;
+        Pushed { queued, blocked, untold: queued > 0 && !again }
     }
 
     /// Bytes that wait to be written.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
+
 use crate::messages::channel::{Pushed, FLUSH_AT};
 use crate::messages::frame::{Header, Kind, HEADER, LIMIT};
 use crate::messages::spare::{Spare, LARGEST};
@@ -10,6 +12,19 @@ use crate::os::error::{Error, Result};
 use crate::os::socket;
 
 static SPARE: Spare = Spare::new();
+
+/// Why the kernel does not take what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Block {
+    /// Its buffer is full. The socket says when there is room.
+    Full,
+    /// It is short of something else (`ETOOMANYREFS`: of descriptors on their way, `ENOBUFS`, `ENOMEM`), or has other
+    /// reasons. Nobody says when they are gone: it has to be tried again.
+    Refused(Errno),
+}
+
+/// The peer is gone. No other error says so, and what waits may still leave.
+const ENDS: [Errno; 3] = [Errno::EPIPE, Errno::ECONNRESET, Errno::ENOTCONN];
 
 /// Frames that wait to be written: their bytes in a row, and each descriptor with the place of its frame.
 #[derive(Debug, Default)]
@@ -21,8 +36,8 @@ pub(super) struct Outgoing {
     pub(super) written: u64,
     /// Descriptors and the stream's position of the frame that each travels with.
     descriptors: VecDeque<(u64, OwnedFd)>,
-    /// Whether the kernel's buffer was full at the last write.
-    pub(super) blocked: bool,
+    /// Why the last write came to nothing, if it did.
+    pub(super) blocked: Option<Block>,
     /// Whether the flusher has this channel on its list.
     pub(super) told: bool,
 }
@@ -66,21 +81,24 @@ impl Outgoing {
     }
 
     pub(super) fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<()> {
-        self.blocked = false;
+        self.blocked = None;
         while self.start < self.bytes.len() {
             let (descriptor, until) = self.next_write();
-            match socket::send(socket, &self.bytes[self.start..until], descriptor) {
-                Ok(Some(sent)) => self.advance(sent),
-                Ok(None) => {
-                    self.blocked = true;
-                    self.forget_written();
-                    return Ok(());
+            let block = match socket::send(socket, &self.bytes[self.start..until], descriptor) {
+                Ok(Some(sent)) => {
+                    self.advance(sent);
+                    continue;
                 }
+                Ok(None) => Block::Full,
+                Err(Error::Os { errno, .. }) if !ENDS.contains(&errno) => Block::Refused(errno),
                 Err(error) => {
                     self.clear();
                     return Err(error);
                 }
-            }
+            };
+            self.blocked = Some(block);
+            self.forget_written();
+            return Ok(());
         }
         self.clear();
         Ok(())

@@ -5,9 +5,10 @@
 //! cluster's own; the rest of the turn leaves at its end, in one write.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
-use std::rc::{Rc, Weak};
-use std::sync::{Arc, LazyLock};
+use std::ffi::c_int;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use napi::bindgen_prelude::*;
 use napi::{sys, JsString, JsValue};
@@ -15,7 +16,8 @@ use napi_derive::napi;
 use nix::errno::Errno;
 
 use super::callback::Callback;
-use super::uv::{Poll, Prepare, READABLE, WRITABLE};
+use super::uv::Prepare;
+use super::watch::Watch;
 use super::{function, own, Result};
 use crate::messages::channel::{Channel as Core, Pushed};
 use crate::messages::flusher::Flusher;
@@ -27,15 +29,21 @@ use crate::os::socket;
 
 /// One for the process: it has nothing to do as long as event loops turn. What is queued when the process
 /// exits leaves then.
-static FLUSHER: LazyLock<Flusher> = LazyLock::new(|| {
+static FLUSHER: LazyLock<Flusher> = LazyLock::new(|| Flusher::new(have_flushed_at_exit));
+
+/// Messages may wait only if they leave at the exit.
+fn have_flushed_at_exit() -> crate::os::error::Result<()> {
+    static ASKED: OnceLock<c_int> = OnceLock::new();
     // SAFETY: the function of the C library, with its type; the handler takes locks that no one holds for long.
-    unsafe { atexit(flush_at_exit) };
-    Flusher::start()
-});
+    match ASKED.get_or_init(|| unsafe { atexit(flush_at_exit) }) {
+        0 => Ok(()),
+        _ => Err(Error::os("atexit", Errno::ENOMEM)),
+    }
+}
 
 extern "C" {
     /// [atexit(3)](https://man7.org/linux/man-pages/man3/atexit.3.html)
-    fn atexit(handler: extern "C" fn()) -> std::ffi::c_int;
+    fn atexit(handler: extern "C" fn()) -> c_int;
 }
 
 extern "C" fn flush_at_exit() {
@@ -81,47 +89,31 @@ pub struct Limits {
     pub max_queued_bytes: Option<f64>,
 }
 
-/// The socket as the loop sees it.
-struct Watch {
-    poll: Poll,
-    /// Whether JavaScript wants the channel to keep the loop alive.
-    keep: Cell<bool>,
-    /// Whether what arrives is to be read.
-    reading: Cell<bool>,
-    /// Whether the kernel takes no more for now.
-    blocked: Cell<bool>,
-}
-
-impl Watch {
-    fn new(poll: Poll) -> Self {
-        let watch = Watch { poll, keep: Cell::new(true), reading: Cell::new(true), blocked: Cell::new(false) };
-        watch.apply();
-        watch
-    }
-
-    fn apply(&self) {
-        let events = if self.reading.get() { READABLE } else { 0 } | if self.blocked.get() { WRITABLE } else { 0 };
-        if events == 0 {
-            self.poll.stop();
-        } else {
-            self.poll.start(events);
-        }
-        // While something is left to be written the loop stays alive, as it does for a write of libuv's.
-        self.poll.set_reference(self.keep.get() || self.blocked.get());
-    }
-
-    fn set(&self, flag: &Cell<bool>, value: bool) {
-        if flag.replace(value) != value {
-            self.apply();
-        }
-    }
-}
-
 /// What is known of this turn of the loop.
 struct Turn {
     prepare: Prepare,
     /// Whether a message was sent in this turn: then the next ones are joined.
     sent: Rc<Cell<bool>>,
+}
+
+impl Turn {
+    fn new(env: Env, core: &Arc<Core>, watch: &Rc<Watch>) -> Result<Turn> {
+        let sent = Rc::new(Cell::new(false));
+        let (was_sent, writer, watch) = (Rc::clone(&sent), Arc::clone(core), Rc::downgrade(watch));
+        let prepare = Prepare::new(env.raw(), move || {
+            was_sent.set(false);
+            // A gone peer is told by the read that finds the end.
+            if let (Ok(Pushed { blocked: Some(block), .. }), Some(watch)) = (writer.flush(), watch.upgrade()) {
+                watch.block(block);
+            }
+        })?;
+        Ok(Turn { prepare, sent })
+    }
+}
+
+fn callback(env: Env, function: &Function<'_>) -> Callback {
+    // SAFETY: we are called by JavaScript, with a function.
+    unsafe { Callback::new(env.raw(), "RUSTCLUSTERCHANNEL", function.raw()) }
 }
 
 /// What [`Channel::read`] took out, unless it is one message of JSON text, or of parts.
@@ -142,65 +134,42 @@ pub struct Messages<'env> {
 
 #[napi]
 impl Channel {
-    /// Takes over a socket. `onread` is called when `read` has something, `onwrite` when the kernel took more
-    /// of what waited.
+    /// Takes over a socket. `onread` is called when `read` has something; `onwrite` when the loop has tried again to
+    /// write what waited, with 0, or with the number of the error for which the kernel has refused it for a while.
     #[napi(constructor)]
-    pub fn new(env: Env, fd: i32, onread: Function<'_>, onwrite: Function<'_>, limits: Option<Limits>) -> Result<Self> {
+    pub fn new(
+        env: Env,
+        fd: i32,
+        onread: Function<'_>,
+        #[napi(ts_arg_type = "(errno: number) => void")] onwrite: Function<'_>,
+        limits: Option<Limits>,
+    ) -> Result<Self> {
         let (longest, most_queued) =
             limits.map_or((None, None), |limits| (limits.max_message_size, limits.max_queued_bytes));
         // SAFETY: JavaScript got the number from `fork`, or it was inherited for this, and gives it away.
         let socket = unsafe { own(fd)? };
         let core = Arc::new(Core::new(socket));
         let reads = Rc::new(Cell::new(0));
-        let env = env.raw();
-        // SAFETY: we are called by JavaScript, with functions.
-        let (onread, onwrite) = unsafe {
-            (
-                Callback::new(env, "RUSTCLUSTERCHANNEL", onread.raw()),
-                Callback::new(env, "RUSTCLUSTERCHANNEL", onwrite.raw()),
-            )
-        };
+        let (readable, written) = (callback(env, &onread), callback(env, &onwrite));
         let more = Rc::new(Cell::new(false));
-        let (budget, may_more, writer) = (Rc::clone(&reads), Rc::clone(&more), Arc::clone(&core));
-        let watch = Rc::new_cyclic(|watch: &Weak<Watch>| {
-            let watch = watch.clone();
-            let ready = move |events| {
-                if events & WRITABLE != 0 {
-                    // A gone peer is told by the read that finds the end.
-                    let pushed = writer.flush().unwrap_or_default();
-                    watch.upgrade().inspect(|watch| watch.set(&watch.blocked, pushed.blocked));
-                    onwrite.call(&[]);
+        let (budget, may_more) = (Rc::clone(&reads), Rc::clone(&more));
+        let readable = move || {
+            budget.set(READS);
+            // A call ends with JavaScript's ticks and promises: those of one run's listeners come before the next run.
+            loop {
+                may_more.set(false);
+                readable.call(&[]);
+                if !may_more.get() {
+                    break;
                 }
-                if events & READABLE != 0 {
-                    budget.set(READS);
-                    // A call ends with JavaScript's ticks and promises: those of one run's listeners come before
-                    // the next run.
-                    loop {
-                        may_more.set(false);
-                        onread.call(&[]);
-                        if !may_more.get() {
-                            break;
-                        }
-                    }
-                }
-            };
-            let poll = Poll::new(env, core.socket(), ready).expect("the descriptor is a socket that nobody watches");
-            Watch::new(poll)
-        });
-        let sent = Rc::new(Cell::new(false));
-        let turn_sent = Rc::clone(&sent);
-        let (writer, turn_watch) = (Arc::clone(&core), Rc::downgrade(&watch));
-        let prepare = Prepare::new(env, move || {
-            turn_sent.set(false);
-            if let (Ok(Pushed { blocked: true, .. }), Some(watch)) = (writer.flush(), turn_watch.upgrade()) {
-                watch.set(&watch.blocked, true);
             }
-        })?;
+        };
+        let watch = Watch::new(env.raw(), Arc::clone(&core), readable, move |errno| written.call(&[errno]))?;
         let end = End {
+            turn: Some(Turn::new(env, &core, &watch)?),
             core: Some(core),
             incoming: Incoming::new(longest.map_or(LIMIT, |longest| longest as usize)),
             watch: Some(watch),
-            turn: Some(Turn { prepare, sent }),
             reads,
             more,
             ended: false,
@@ -293,31 +262,31 @@ impl Channel {
     /// Reads no more: what is left to be written is all that the channel is still open for.
     #[napi]
     pub fn pause(&self) {
-        self.end.borrow().with_watch(|watch| watch.set(&watch.reading, false));
+        self.end.borrow().with_watch(|watch| watch.read(false));
     }
 
     /// Reads again, after `read` found no descriptor left.
     #[napi]
     pub fn resume(&self) {
-        self.end.borrow().with_watch(|watch| watch.set(&watch.reading, true));
+        self.end.borrow().with_watch(|watch| watch.read(true));
     }
 
     /// Keeps the loop alive while the channel is open.
     #[napi(js_name = "ref")]
     pub fn reference(&self) {
-        self.end.borrow().with_watch(|watch| watch.set(&watch.keep, true));
+        self.end.borrow().with_watch(|watch| watch.keep(true));
     }
 
     /// Does not keep the loop alive.
     #[napi]
     pub fn unref(&self) {
-        self.end.borrow().with_watch(|watch| watch.set(&watch.keep, false));
+        self.end.borrow().with_watch(|watch| watch.keep(false));
     }
 
     /// Whether it keeps the loop alive.
     #[napi]
     pub fn has_ref(&self) -> bool {
-        self.end.borrow().watch.as_ref().is_some_and(|watch| watch.keep.get())
+        self.end.borrow().watch.as_ref().is_some_and(|watch| watch.keeps())
     }
 
     /// The number of the socket, -1 when the channel is closed.
@@ -363,8 +332,7 @@ impl End {
         };
         let descriptor = match fd {
             ..0 => None,
-            // SAFETY: not negative, and only duplicated: of a closed one the kernel says EBADF.
-            fd => Some(socket::duplicate(unsafe { BorrowedFd::borrow_raw(fd) })?),
+            fd => Some(duplicate(core, fd)?),
         };
         // The cluster's own messages are few, and somebody waits for each: they do not begin a turn's joining.
         let control = kind == Kind::Control;
@@ -388,9 +356,8 @@ impl End {
         if pushed.untold {
             FLUSHER.schedule(core);
         }
-        // That it goes on is told by the loop alone: callbacks wait for it to say so.
-        if pushed.blocked {
-            self.with_watch(|watch| watch.set(&watch.blocked, true));
+        if let Some(block) = pushed.blocked {
+            self.with_watch(|watch| watch.block(block));
         }
     }
 
@@ -427,7 +394,7 @@ impl End {
                         }
                         Read::Starved => {
                             // Not to be told again and again that something is there.
-                            self.with_watch(|watch| watch.set(&watch.reading, false));
+                            self.with_watch(|watch| watch.read(false));
                             STARVED
                         }
                     }
@@ -446,6 +413,20 @@ impl End {
 
 /// What [`End::read`] found: one message, several, or why there is none.
 type Found<'env> = Either4<Unknown<'env>, Vec<Unknown<'env>>, Messages<'env>, i32>;
+
+/// A duplicate of what goes along with a message. Those that wait in the queue are many, perhaps: if there is no number
+/// left, they are sent first.
+fn duplicate(core: &Core, fd: RawFd) -> Result<OwnedFd> {
+    // SAFETY: not negative, and only duplicated: of a closed one the kernel says EBADF.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(fd) };
+    match socket::duplicate(descriptor) {
+        Err(Error::Os { errno: Errno::EMFILE, .. }) => {
+            core.flush()?;
+            Ok(socket::duplicate(descriptor)?)
+        }
+        duplicated => Ok(duplicated?),
+    }
+}
 
 fn count(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)

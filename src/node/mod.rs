@@ -10,6 +10,7 @@ mod fork;
 mod intake;
 mod listen;
 mod uv;
+mod watch;
 
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -89,4 +90,10 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn memory_file(name: String, bytes: Buffer) -> Result<i32> {
     let name = std::ffi::CString::new(name).map_err(|_| Error::os("memfd_create", nix::errno::Errno::EINVAL))?;
     Ok(memory::sealed(&name, &bytes)?.into_raw_fd())
+}
+
+/// The name of an error of the kernel's ("ETOOMANYREFS"); libuv does not know them all.
+#[napi]
+pub fn error_name(errno: i32) -> String {
+    format!("{:?}", nix::errno::Errno::from_raw(errno))
 }

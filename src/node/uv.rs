@@ -1,4 +1,4 @@
-//! Handles on Node's own event loop: poll and prepare.
+//! Handles on Node's own event loop: poll, prepare and timer.
 //!
 //! libuv's functions are looked up in the running process, once: Node exports them, `cargo test` does not
 //! have them, and no second libuv may come in. A handle is opaque; its size is asked of libuv.
@@ -27,9 +27,10 @@ pub const READABLE: c_int = 1;
 /// `UV_WRITABLE`
 pub const WRITABLE: c_int = 2;
 
-/// `UV_POLL` and `UV_PREPARE` of `uv_handle_type`, the same since libuv 1.0.
+/// `UV_POLL`, `UV_PREPARE` and `UV_TIMER` of `uv_handle_type`, the same since libuv 1.0.
 const POLL: c_int = 8;
 const PREPARE: c_int = 9;
+const TIMER: c_int = 13;
 
 type Raw = *mut c_void;
 type PollCallback = unsafe extern "C" fn(Raw, c_int, c_int);
@@ -49,6 +50,9 @@ struct Functions {
     prepare_init: unsafe extern "C" fn(Raw, Raw) -> c_int,
     prepare_start: unsafe extern "C" fn(Raw, HandleCallback) -> c_int,
     prepare_stop: unsafe extern "C" fn(Raw) -> c_int,
+    timer_init: unsafe extern "C" fn(Raw, Raw) -> c_int,
+    timer_start: unsafe extern "C" fn(Raw, HandleCallback, u64, u64) -> c_int,
+    timer_stop: unsafe extern "C" fn(Raw) -> c_int,
 }
 
 impl Functions {
@@ -81,6 +85,9 @@ impl Functions {
             prepare_init: function!("uv_prepare_init"),
             prepare_start: function!("uv_prepare_start"),
             prepare_stop: function!("uv_prepare_stop"),
+            timer_init: function!("uv_timer_init"),
+            timer_start: function!("uv_timer_start"),
+            timer_stop: function!("uv_timer_stop"),
         })
     }
 }
@@ -156,6 +163,38 @@ impl Prepare {
         if let Some(raw) = self.0.open() {
             // SAFETY: the handle is initialised and not closing. It cannot fail then.
             unsafe { (self.0.uv.prepare_start)(raw, on_prepare) };
+        }
+    }
+}
+
+/// Is called once, some time after it was started. While that is to come it keeps the loop alive.
+#[derive(Debug)]
+pub struct Timer(Handle);
+
+impl Timer {
+    /// One that calls `due`.
+    ///
+    /// # Errors
+    /// [`Error::Os`]: `ENOSYS` outside of Node.
+    pub fn new(env: sys::napi_env, mut due: impl FnMut() + 'static) -> Result<Timer> {
+        // SAFETY: `raw` has the size libuv asked for, and the loop is the environment's.
+        let initialize = |uv: &Functions, event_loop, raw| unsafe { (uv.timer_init)(event_loop, raw) };
+        Handle::new(env, TIMER, initialize, Box::new(move |_| due())).map(Timer)
+    }
+
+    /// Asks for the call, in so many milliseconds from now.
+    pub fn start(&self, pause: u64) {
+        if let Some(raw) = self.0.open() {
+            // SAFETY: the handle is initialised and not closing. It cannot fail then.
+            unsafe { (self.0.uv.timer_start)(raw, on_timer, pause, 0) };
+        }
+    }
+
+    /// Asks for it no longer.
+    pub fn stop(&self) {
+        if let Some(raw) = self.0.open() {
+            // SAFETY: as in `start`.
+            unsafe { (self.0.uv.timer_stop)(raw) };
         }
     }
 }
@@ -309,6 +348,11 @@ unsafe extern "C" fn on_prepare(raw: Raw) {
     // SAFETY: as above.
     unsafe { (shared.uv.prepare_stop)(raw) };
     shared.call(0);
+}
+
+unsafe extern "C" fn on_timer(raw: Raw) {
+    // SAFETY: libuv calls back for open handles only.
+    unsafe { shared(raw) }.call(0);
 }
 
 /// libuv is done with the handle: its memory is freed and Node need wait for it no longer.

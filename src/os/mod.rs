@@ -3,6 +3,8 @@
 #[cfg(test)]
 pub(crate) mod alone;
 pub mod error;
+#[cfg(test)]
+pub mod faults;
 pub mod memory;
 pub mod socket;
 pub(crate) mod sync;

@@ -60,7 +60,7 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<
     }
     loop {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        match sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags) {
+        match fault(socket).map_or_else(|| sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags), Err) {
             Ok(sent) => return Ok(Some(sent)),
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::AGAIN) => return Ok(None),
@@ -68,6 +68,15 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<
         }
     }
 }
+
+/// What a test has put in the place of the kernel's answer.
+#[cfg(not(test))]
+fn fault(_: BorrowedFd<'_>) -> Option<rustix::io::Errno> {
+    None
+}
+
+#[cfg(test)]
+use crate::os::faults::next as fault;
 
 /// What [`receive`] and [`receive_shared`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,6 +285,20 @@ unsafe fn own_descriptors(header: &libc::msghdr, descriptors: &mut Vec<OwnedFd>)
             }
             control = libc::CMSG_NXTHDR(header, control);
         }
+    }
+}
+
+/// How much of what was sent the other process has not read yet (`SIOCOUTQ`), in bytes of the kernel's memory.
+///
+/// # Errors
+/// [`Error::Os`].
+pub fn unread_bytes(socket: BorrowedFd<'_>) -> Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the kernel writes a number there.
+    let failed = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    match failed {
+        0 => Ok(usize::try_from(bytes).unwrap_or_default()),
+        _ => Err(Error::os("ioctl", Errno::last())),
     }
 }
 

@@ -4,7 +4,8 @@ use crate::messages::incoming::Incoming;
 use crate::messages::spare::LARGEST;
 use crate::messages::testing::{drain, marked};
 use crate::os::error::Error;
-use crate::os::socket;
+use crate::os::{faults, socket};
+use nix::errno::Errno;
 use nix::sys::socket::SockType;
 
 fn ends() -> (Channel, OwnedFd) {
@@ -35,7 +36,7 @@ fn the_flusher_is_told_once_until_it_has_flushed() {
     assert_eq!([untold(true), untold(false), untold(false)], [false, true, false]);
     channel.flush().unwrap();
     assert!(!untold(false), "it is still on the flusher's list");
-    channel.flush_in_time();
+    channel.flush_in_time(true);
     assert!(untold(false));
 }
 
@@ -120,4 +121,43 @@ fn a_gone_peer_drops_what_waited() {
     drop(far);
     assert_eq!(channel.flush().unwrap_err().code(), "EPIPE");
     assert_eq!(channel.queued(), 0);
+}
+
+#[test]
+fn what_the_kernel_refuses_waits_and_leaves_in_its_order() {
+    let passing = [Errno::ETOOMANYREFS, Errno::ENOBUFS, Errno::ENOMEM, Errno::EPERM, Errno::EIO, Errno::EBADF];
+    for errno in passing {
+        let (channel, far) = ends();
+        push(&channel, b"1", None, true);
+        faults::inject(channel.socket(), &[errno; 2]);
+        let refused = Some(Block::Refused(errno));
+        assert_eq!(push(&channel, b"2", Some(marked(2)), true).blocked, refused);
+        assert_eq!(push(&channel, b"3", None, true).blocked, refused, "it is not tried at each message");
+        assert_eq!(channel.flush().unwrap().blocked, refused);
+        assert_eq!(channel.queued(), 2 * (HEADER + 1));
+        assert_eq!(channel.flush().unwrap(), Pushed::default(), "{errno}");
+        let one = |text: &str| vec![String::from(text)];
+        let arrived = [(one("1"), None), (one("2"), Some(2)), (one("3"), None)];
+        assert_eq!(drain(&mut Incoming::new(LIMIT), far.as_fd()), arrived);
+    }
+}
+
+#[test]
+fn an_interrupted_write_goes_on_and_a_full_socket_is_waited_for() {
+    let (channel, far) = ends();
+    faults::inject(channel.socket(), &[Errno::EINTR, Errno::EINTR, Errno::EAGAIN]);
+    assert_eq!(push(&channel, b"1", None, true).blocked, Some(Block::Full));
+    channel.flush().unwrap();
+    assert_eq!(drain(&mut Incoming::new(LIMIT), far.as_fd()), [(vec!["1".into()], None)]);
+}
+
+#[test]
+fn only_a_gone_peer_is_the_end() {
+    for errno in [Errno::EPIPE, Errno::ECONNRESET, Errno::ENOTCONN] {
+        let (channel, _far) = ends();
+        push(&channel, b"waits", Some(marked(1)), false);
+        faults::inject(channel.socket(), &[errno]);
+        assert_eq!(channel.flush(), Err(Error::os("sendmsg", errno)));
+        assert_eq!(channel.queued(), 0);
+    }
 }
