@@ -2,7 +2,9 @@
 
 // What send() was given is delivered, in order, although the event loop of the sender does not turn again.
 
+const { readFileSync } = require('node:fs');
 const { test } = require('node:test');
+const { setImmediate } = require('node:timers/promises');
 const differences = require('../support/differences');
 const { run } = require('../support/program');
 
@@ -30,6 +32,38 @@ for (const serialization of ['json', 'advanced']) {
       });
     }
   }
+}
+
+const lossy = !differences.deliversLargeQueues && "Node's own loses what the kernel does not take at once";
+
+test('two workers exit behind more than a channel holds', { skip: lossy }, async () => {
+  await run('engine/programs/exits.js', { env: { WHO: 'workers' }, exits: [0, 0] }, async program => {
+    await program.lines(/^all for the primary from [12]$/, 2);
+  });
+});
+
+test('the primary exits behind more than the channels hold, one of a stopped worker', {
+  skip: lossy,
+}, async () => {
+  await run('engine/programs/exits.js', { env: { WHO: 'primary' } }, async program => {
+    await program.lines(/^all for worker [23]$/, 2);
+  });
+});
+
+test('a worker exits although nobody reads what it has sent', { skip: lossy }, async () => {
+  await run('engine/programs/exits.js', { env: { WHO: 'left' }, exits: [0] }, async program => {
+    const [[, pid]] = await program.lines(/^worker (\d+)$/);
+    process.kill(program.pid, 'SIGSTOP');
+    process.kill(Number(pid), 'SIGUSR2');
+    while (!isZombie(pid)) await setImmediate();
+    process.kill(program.pid, 'SIGCONT');
+    await program.events('exit');
+  });
+});
+
+/** Whether a process has ended, and its parent has not seen it yet. */
+function isZombie(pid) {
+  return /^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 }
 
 for (const serialization of ['json', 'advanced']) {

@@ -72,7 +72,7 @@ module.exports = {
     group: MESSAGES,
     when: 'much is sent, and then `disconnect()`, `process.exit()` or an exception follows (bun#33594)',
     node: 'what the kernel did not take at once may be lost',
-    ours: 'all of it is delivered first',
+    ours: 'all of it is delivered first; an exit waits for a process that reads, a second without progress and five in all at most',
     why: 'nothing is lost',
     has: { rust: true, node: false },
   },

@@ -4,11 +4,15 @@
 //! loop does not turn, because JavaScript runs on, the flusher writes them, [`SOON`] after they were queued.
 //! Where the kernel takes no more it comes again, at growing intervals: the loop, if it turns, is faster.
 //! It sleeps while nothing is queued. Where the system has no thread to give, who sends writes at once.
+//!
+//! When the process exits no loop turns any more: then [`Flusher::flush_all`] writes what is left, and waits for the
+//! other processes to read it.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::messages::channel::Channel;
+use crate::messages::exit;
 use crate::os::error::Result;
 use crate::os::sync::{Condvar, Mutex, MutexGuard};
 use crate::os::thread;
@@ -97,13 +101,13 @@ impl Flusher {
         started.is_ok()
     }
 
-    /// Writes what waits now, as far as the kernel takes it.
+    /// Writes what waits now; where the kernel takes no more, as long as the other process goes on reading, and no
+    /// longer than [`exit`] says.
     pub fn flush_all(&self) {
-        for waiting in &self.shared.state.lock().waiting {
-            waiting.channel.upgrade().inspect(|channel| {
-                channel.flush_in_time(true);
-            });
-        }
+        let state = self.shared.state.lock();
+        let waiting = state.waiting.iter().filter_map(|waiting| waiting.channel.upgrade()).collect();
+        drop(state);
+        exit::flush(waiting);
     }
 }
 

@@ -2,6 +2,7 @@
 //! other process, whose channel reads it. [`flusher`] bounds how long it waits for that.
 
 pub mod channel;
+pub mod exit;
 pub mod flusher;
 pub mod frame;
 pub mod incoming;

@@ -87,7 +87,7 @@ proptest! {
                     let became = channel.push(kind, carried, now, |bytes| bytes.extend_from_slice(&payload)).unwrap();
                     bytes += HEADER + length;
                     pushed.push((kind, payload, descriptor.then_some(place)));
-                    prop_assert!(!now || became.queued == 0 || became.blocked, "what is to go now waits for the kernel only");
+                    prop_assert!(!now || became.queued == 0 || became.blocked.is_some(), "what is to go now waits for the kernel only");
                     became
                 }
                 Step::Flush => channel.flush().unwrap(),
@@ -102,7 +102,7 @@ proptest! {
             prop_assert_eq!(queued, channel.queued());
             prop_assert_eq!(channel.end(), bytes as u64);
             prop_assert_eq!(channel.written() + queued as u64, bytes as u64);
-            prop_assert!(!blocked || queued > 0);
+            prop_assert!(blocked.is_none() || queued > 0);
             prop_assert_eq!(untold, queued > 0 && !told);
             told |= queued > 0;
             prop_assert!(pushed.starts_with(&found));
