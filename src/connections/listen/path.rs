@@ -67,9 +67,9 @@ pub(super) fn open(path: &Path) -> Result<(OwnedFd, Option<BoundPath>)> {
         // libuv says EACCES where the folder does not exist, as Windows would.
         Error::os("bind", if errno == Errno::ENOENT { Errno::EACCES } else { errno })
     })?;
+    let bound = abstract_name.is_none().then(|| BoundPath { path: path.to_owned(), inode: inode(path) });
     // At once, so that nobody takes it for abandoned before its owner listens; that sets the real backlog.
     listen(&socket, Backlog::MAXCONN).map_err(|errno| Error::os("listen", errno))?;
-    let bound = abstract_name.is_none().then(|| BoundPath { path: path.to_owned(), inode: inode(path) });
     Ok((socket, bound))
 }
 

@@ -1,0 +1,236 @@
+//! What the core does, in the ways that the calls are to be met in.
+
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Sender};
+
+use nix::errno::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::socket::SockType;
+use rust_cluster::connections::acceptor::Acceptor;
+use rust_cluster::connections::handoff::{Connection, Intake, Queue, Taken};
+use rust_cluster::connections::listen::{Opened, Request};
+use rust_cluster::messages::channel::Channel;
+use rust_cluster::messages::frame::{Kind, LIMIT};
+use rust_cluster::messages::incoming::Incoming;
+use rust_cluster::os::error::{Error, Result};
+use rust_cluster::os::socket;
+use rust_cluster::processes::child::{Child, Exit};
+use rust_cluster::processes::fork::{Program, Stdio};
+
+/// The other processes: what they do does not fail.
+pub struct Outside(Sender<Box<dyn FnOnce() + Send>>);
+
+impl Outside {
+    pub fn start() -> Outside {
+        let (sender, work) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+        std::thread::spawn(move || work.iter().for_each(|work| work()));
+        Outside(sender)
+    }
+
+    fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (sender, result) = mpsc::channel();
+        self.0.send(Box::new(move || drop(sender.send(work())))).unwrap();
+        result.recv().unwrap()
+    }
+}
+
+type Way = fn(&Outside) -> Result<()>;
+
+pub const WAYS: &[(&str, Way)] = &[
+    ("start a process", start),
+    ("start a process elsewhere", start_elsewhere),
+    ("listen on TCP", listen_tcp),
+    ("listen on a path", listen_path),
+    ("listen where another died", listen_where_another_died),
+    ("listen on a descriptor", listen_descriptor),
+    ("bind UDP", bind_udp),
+    ("accept and hand over", accept),
+    ("take from the queue", take),
+    ("send and receive", converse),
+];
+
+/// Something that was to come never did.
+fn never(what: &'static str) -> Error {
+    Error::os(what, Errno::ETIME)
+}
+
+fn readable(descriptor: impl AsFd) -> Result<()> {
+    loop {
+        match poll(&mut [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)], PollTimeout::from(5000u16)) {
+            Ok(0) => return Err(never("poll")),
+            Ok(_) => return Ok(()),
+            Err(_) => {}
+        }
+    }
+}
+
+fn program(cwd: Option<&str>, ids: Option<u32>) -> Program {
+    let null = || Stdio::Ignore;
+    Program {
+        file: "/bin/sleep".into(),
+        args: vec!["sleep".into(), "60".into()],
+        env: vec![],
+        cwd: cwd.map(Into::into),
+        uid: ids,
+        gid: ids,
+        parent_death_signal: ids.map(|_| 9),
+        stdio: vec![null(), Stdio::Inherit(1), null()],
+    }
+}
+
+/// Starts it, signals it, and sees its end.
+fn see_end(program: Program) -> Result<()> {
+    let child = Child::start(program)?;
+    child.kill(15)?;
+    readable(child.end())?;
+    match child.exited()? {
+        Some(Exit { code: 0, signal: 15 }) => Ok(()),
+        _ => Err(never("its end")),
+    }
+}
+
+fn start(_: &Outside) -> Result<()> {
+    see_end(program(None, None))
+}
+
+fn start_elsewhere(_: &Outside) -> Result<()> {
+    see_end(program(Some("/"), Some(nix::unistd::getuid().as_raw())))
+}
+
+fn tcp() -> Result<Opened> {
+    let opened = Opened::bind(&Request::Tcp { host: Some("127.0.0.1".into()), port: 0, ipv6_only: false })?;
+    opened.listen(16)?;
+    Ok(opened)
+}
+
+fn listen_tcp(_: &Outside) -> Result<()> {
+    tcp().map(drop)
+}
+
+fn path() -> PathBuf {
+    std::env::temp_dir().join(format!("errnos-{}", std::process::id()))
+}
+
+fn listen_path(_: &Outside) -> Result<()> {
+    let request = Request::Unix { path: path() };
+    let result = Opened::bind(&request).and_then(|opened| opened.listen(16));
+    // Nothing stays in the file system either.
+    if path().exists() {
+        std::fs::remove_file(path()).unwrap();
+        return Err(never("unlink"));
+    }
+    result
+}
+
+/// What a dead server has left is there, and stays there if it cannot be known that nobody listens.
+fn listen_where_another_died(outside: &Outside) -> Result<()> {
+    outside.run(|| drop(UnixListener::bind(path()).unwrap()));
+    let request = Request::Unix { path: path() };
+    let result = Opened::bind(&request).and_then(|opened| opened.listen(16));
+    let _ = std::fs::remove_file(path());
+    match result {
+        Err(Error::Os { errno: Errno::EADDRINUSE, .. }) => Ok(()),
+        result => result,
+    }
+}
+
+fn listen_descriptor(outside: &Outside) -> Result<()> {
+    let theirs = outside.run(|| TcpListener::bind("127.0.0.1:0").unwrap());
+    let request = Request::Descriptor { number: theirs.as_raw_fd(), datagrams: false };
+    Opened::bind(&request).and_then(|opened| opened.listen(16))
+}
+
+fn bind_udp(_: &Outside) -> Result<()> {
+    Opened::bind(&Request::Udp { host: "127.0.0.1".into(), port: 0, ipv6_only: false, reuse_address: false }).map(drop)
+}
+
+fn worker(acceptor: &Acceptor, id: u32) -> Result<Intake> {
+    let (near, far) = socket::pair(SockType::SeqPacket)?;
+    acceptor.add_worker(id, Queue::new(id, near, socket::duplicate(&far)?))?;
+    Ok(Intake::new(far))
+}
+
+/// Two workers, and three clients, of which each is served by one of them.
+fn accept(outside: &Outside) -> Result<()> {
+    let acceptor = Acceptor::start()?;
+    let opened = tcp()?;
+    let address = opened.address().ok_or(Error::os("getsockname", Errno::ENOBUFS))?;
+    let workers = [worker(&acceptor, 1)?, worker(&acceptor, 2)?];
+    let listener = acceptor.add_listener(opened);
+    assert!(acceptor.join(listener, 1) && acceptor.join(listener, 2));
+    let result = outside.run(move || {
+        let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mut served = 0;
+        while served < clients.len() {
+            let mut ready: Vec<_> = workers.iter().map(|it| PollFd::new(it.far(), PollFlags::POLLIN)).collect();
+            if poll(&mut ready, PollTimeout::from(5000u16)) == Ok(0) {
+                return Err(never("a connection"));
+            }
+            for worker in &workers {
+                while let Taken::Connection(_) = worker.take()? {
+                    served += 1;
+                }
+            }
+        }
+        Ok(())
+    });
+    while acceptor.next_event().is_some() {}
+    result
+}
+
+/// A worker takes a connection and gives it back, and the primary takes it again.
+fn take(outside: &Outside) -> Result<()> {
+    let (mut queue, mut intake) = outside.run(|| {
+        let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
+        let mut queue = Queue::new(1, near, socket::duplicate(&far).unwrap());
+        let (connection, _) = socket::pair(SockType::Stream).unwrap();
+        assert!(queue.put(&Connection::new(1, connection)).unwrap());
+        (queue, Intake::new(far))
+    });
+    let connection = taken(|| intake.take())?;
+    intake.give_back(connection.listener, connection.socket);
+    taken(|| {
+        intake.flush();
+        queue.receive()
+    })
+    .map(drop)
+}
+
+/// Takes until something comes: what failed is tried again, as the loop does where the descriptor stays readable.
+fn taken(mut take: impl FnMut() -> Result<Taken>) -> Result<Connection> {
+    for _ in 0..10 {
+        if let Taken::Connection(connection) = take()? {
+            return Ok(connection);
+        }
+    }
+    Err(never("a connection"))
+}
+
+/// Messages, one of them with a descriptor.
+fn converse(_: &Outside) -> Result<()> {
+    let (near, far) = socket::pair(SockType::Stream)?;
+    let descriptor = socket::duplicate(&near)?;
+    let (channel, mut incoming) = (Channel::new(near), Incoming::new(LIMIT));
+    let mut descriptor = Some(descriptor);
+    for number in 0..3u8 {
+        let carried = if number == 1 { descriptor.take() } else { None };
+        channel.push(Kind::Json, carried, true, |bytes| bytes.push(number))?;
+    }
+    let (mut numbers, mut descriptors) = (Vec::new(), 0);
+    for _ in 0..10 {
+        channel.flush()?;
+        incoming.read(far.as_fd())?;
+        while let Some(run) = incoming.next_run()? {
+            numbers.extend(run.payloads.iter().flat_map(|payload| payload.iter().copied()));
+            descriptors += usize::from(run.descriptor.is_some());
+        }
+    }
+    if (&numbers[..], descriptors) == (&[0, 1, 2], 1) {
+        Ok(())
+    } else {
+        Err(never("a message"))
+    }
+}
