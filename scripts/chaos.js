@@ -63,7 +63,10 @@ function unknown(only) {
   return `no attack has '${only}' in its name; there are\n${known.join('\n')}`;
 }
 
-main().catch(error => {
-  console.error(error.message);
-  process.exitCode = 2;
-});
+main()
+  .catch(error => {
+    console.error(error.message);
+    process.exitCode = 2;
+  })
+  // An attack that failed may have left what waits for ever.
+  .finally(() => process.exit());

@@ -181,8 +181,8 @@ class Program extends Child {
   /** Where the workers listen, in the order in which they came to. */
   get targets() {
     const { id: first } = this.all('listening')[0];
-    return this.all('listening', ({ id }) => id === first).map(({ address, port }) =>
-      port === -1 ? address : { host: address, port },
+    return this.all('listening', ({ id, addressType }) => id === first && addressType !== 'udp4').map(
+      ({ address, port }) => (typeof port === 'number' && port > 0 ? { host: address, port } : address),
     );
   }
 

@@ -77,8 +77,8 @@ function primary() {
   for (const event of ['listening', 'disconnect', 'exit']) {
     cluster.on(event, (worker, ...details) => {
       const [code, signal] = event === 'exit' ? details : [];
-      const { address, port } = event === 'listening' ? details[0] : {};
-      say(event, { id: worker.id, pid: worker.process.pid, address, port, code, signal });
+      const where = event === 'listening' ? details[0] : {};
+      say(event, { id: worker.id, pid: worker.process.pid, ...where, code, signal });
     });
   }
   cluster.on('exit', worker => {
@@ -173,6 +173,14 @@ function server() {
   return handle;
 }
 
+/** Answers datagrams. */
+function bind(id, address) {
+  const socket = dgram.createSocket('udp4');
+  socket.on('error', ({ code }) => say('refused', { id, code }));
+  socket.on('message', (_data, { port, address: host }) => socket.send(`${id}\n`, port, host));
+  socket.bind(address);
+}
+
 function worker() {
   const { id } = cluster.worker;
   const most = JSON.parse(MOST);
@@ -185,7 +193,11 @@ function worker() {
     else socket.write(`${id}\n`);
     socket.on('data', data => socket.write(data));
   };
-  for (const address of JSON.parse(LISTEN)) {
+  for (const { udp, ...address } of JSON.parse(LISTEN)) {
+    if (udp) {
+      bind(id, address);
+      continue;
+    }
     const server = net.createServer(serve);
     const limit = most[id % most.length];
     if (limit) server.maxConnections = limit;
@@ -208,6 +220,11 @@ function worker() {
     openFiles,
     block,
     attack: ({ name, bytes }) => require('./hostile')[name](bytes && Buffer.from(bytes, 'base64')),
+    listenOn({ path: address }) {
+      const server = net.createServer(serve);
+      server.on('error', ({ code }) => say('refused', { id, code, path: address }));
+      server.listen(address, () => say('bound', { id, path: address }));
+    },
     leave({ messages = 0 }) {
       for (let number = 0; number < messages; number++) process.send({ number });
       cluster.worker.disconnect();
