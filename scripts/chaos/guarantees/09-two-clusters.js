@@ -25,7 +25,7 @@ module.exports = {
       await behindTheFirst(way, { policy, workers: short ? 2 : 8, result });
     }
     progress('at once');
-    await atOnce(way, { races: short ? 20 : 500, result });
+    await atOnce(way, { races: short ? 60 : 1000, result });
     return result;
   },
 };

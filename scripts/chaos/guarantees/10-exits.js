@@ -1,14 +1,14 @@
 'use strict';
 
-// The exit matrix: every way to end, at every moment, in a worker and in the primary. No hang, no crash, no
-// orphan, and the exit codes of Node's own cluster, which runs beside. And the addon in threads that are
-// terminated at random.
+// The exit matrix: every way to end, at every moment, in a worker, in two at once, and in the primary. No hang, no
+// crash, no orphan, and the exit codes of Node's own cluster, which runs beside. What was sent before process.exit()
+// arrives, from two workers, and from the primary to two. And the addon in threads that are terminated at random.
 //
 // Node's own primary dies when it answers a worker that has just ended ('error': EPIPE), if it comes to that. The
 // run that gives the exit codes hears that error (HEAR), so that they do not depend on it; the one attacked does not.
 
 const path = require('node:path');
-const { PROGRAMS } = require('../program');
+const { PROGRAMS, withProgram } = require('../program');
 const user = require('../../../__test__/support/user');
 const { Child } = require('../../../__test__/support/child');
 
@@ -17,12 +17,17 @@ const MOMENTS = ['start', 'online', 'handed', 'disconnecting'];
 const WHO = ['worker', 'primary'];
 
 /** Where ours is not as Node's own: there the second disconnect() is an uncaught error (node#32793). */
-const BETTER = { 'worker kill disconnecting': '0 worker 0' };
+const BETTER = { 'worker kill disconnecting': ['0 worker 0', '0 worker 0 worker 0'] };
 
 /** How long one program may take, in milliseconds. */
 const WATCHDOG = 15_000;
 
-const all = WHO.flatMap(who => MOMENTS.flatMap(moment => ENDS.map(end => ({ who, moment, end }))));
+/** How many messages each has sent when it exits, and their size. */
+const FLOOD = { count: 20_000, size: 150 };
+
+const all = [1, 2].flatMap(workers =>
+  WHO.flatMap(who => MOMENTS.flatMap(moment => ENDS.map(end => ({ workers, who, moment, end })))),
+);
 
 module.exports = {
   title: 'Exit matrix, and threads terminated at random',
@@ -36,9 +41,11 @@ module.exports = {
     const lane = async () => {
       for (let cell = cells[next++]; cell; cell = cells[next++]) {
         progress(`${next} of ${cells.length} ends`);
-        const name = `${cell.who} ${cell.end} ${cell.moment}`;
+        const { workers, who, end, moment } = cell;
+        const name = `${who} ${end} ${moment}, ${workers} of them`;
         const found = await exits(cell, way);
-        const expected = BETTER[name] ?? (await exits(cell, 'node', { HEAR: 1 }));
+        const expected =
+          BETTER[`${who} ${end} ${moment}`]?.[workers - 1] ?? (await exits(cell, 'node', { HEAR: 1 }));
         result.tried++;
         if (found === expected && !found.includes('hangs')) continue;
         result.lost++;
@@ -47,6 +54,12 @@ module.exports = {
     };
     await Promise.all([lane(), lane()]);
     for (const [name, difference] of differences) result.notes.push(`${name}: ${difference}`);
+
+    progress('exit with messages queued');
+    for (let round = 0; round < (short ? 1 : 20); round++) {
+      await flood(way, result, { who: 'workers' });
+      await flood(way, result, { who: 'primary' });
+    }
 
     const count = short ? 50 : 1000;
     progress(`${count} threads`);
@@ -60,12 +73,36 @@ module.exports = {
 };
 
 /** How the primary and its worker ended, as text. */
-async function exits({ who, moment, end }, way, more) {
-  const env = { WHO: who, MOMENT: moment, END: end, ...more };
+async function exits({ workers, who, moment, end }, way, more) {
+  const env = { WORKERS: workers, WHO: who, MOMENT: moment, END: end, ...more };
   const { end: primary, output } = await run('exits.js', way, env, WATCHDOG);
   // A signal to all of the group: whether the primary lives to see the worker's end is chance.
-  const worker = end === 'sigint' ? '' : output.match(/^worker .*/m);
-  return `${primary} ${worker ?? ''}`.trim();
+  const ends = end === 'sigint' ? [] : (output.match(/^worker .*/gm) ?? []);
+  return [primary, ...ends].join(' ');
+}
+
+/** Two workers, or the primary to two, send many messages and exit at once. */
+async function flood(way, result, { who }) {
+  await withProgram('server.js', { way, env: { WORKERS: 2 } }, async program => {
+    await program.listening(2);
+    const { serving } = program;
+    for (const one of who === 'workers' ? serving : [program.primary])
+      one.tell({ command: 'flood', ...FLOOD });
+    await Promise.all(serving.map(({ gone }) => gone));
+    if (who === 'workers') await program.events('messages', 2);
+    const counts =
+      who === 'workers'
+        ? program.all('messages').map(({ count }) => count)
+        : program
+            .log()
+            .filter(line => line.startsWith('received'))
+            .map(line => Number(line.split(' ')[2]));
+    result.tried += 2;
+    result.lost += 2 - counts.filter(count => count === FLOOD.count).length;
+    result.notes.push(
+      `${who} exit after ${FLOOD.count} messages ${who === 'primary' ? 'to each' : ''}: ${counts} arrive`,
+    );
+  });
 }
 
 /** Runs a program until all of its processes have ended: they hold its output. */

@@ -1,14 +1,14 @@
 'use strict';
 
-// One cell of the exit matrix: WHO (worker, primary) ends in the way END at the moment MOMENT. What the primary
-// sees of the worker's end goes to stdout.
+// One cell of the exit matrix: WHO (workers, primary) ends in the way END at the moment MOMENT, with WORKERS workers,
+// which all come to that moment. What the primary sees of the workers' ends goes to stdout.
 
 const fs = require('node:fs');
 const net = require('node:net');
 
 const cluster = require(process.env.CLUSTER === 'node' ? 'node:cluster' : 'rust-cluster');
 
-const { WHO, END, MOMENT } = process.env;
+const { WHO, END, MOMENT, WORKERS } = process.env;
 const mine = WHO === (cluster.isPrimary ? 'primary' : 'worker');
 
 const ends = {
@@ -28,26 +28,38 @@ const ends = {
       : cluster.worker.kill(),
 };
 
-/** It is that moment: one of the two processes ends if it is the right one. */
+/** It is that moment: one of the two kinds of process ends if it is the right one. */
 function moment(name) {
   if (mine && name === MOMENT) ends[END]();
 }
 
+/** What the primary sees of a moment of all workers. */
+function allCome(name) {
+  const came = (seen.get(name) ?? 0) + 1;
+  seen.set(name, came);
+  if (came < Number(WORKERS)) return;
+  if (name === 'disconnecting' && WHO === 'primary') cluster.disconnect();
+  moment(name);
+}
+
+const seen = new Map();
+
 if (cluster.isPrimary) {
-  const worker = cluster.fork();
-  let client;
-  if (process.env.HEAR) worker.on('error', () => {});
   cluster.on('exit', (_worker, code, signal) => fs.writeSync(1, `worker ${signal ?? code}\n`));
-  worker.on('message', name => {
-    if (name === 'disconnecting' && WHO === 'primary') cluster.disconnect();
-    moment(name);
-    // The worker has nothing left to wait for.
-    client.destroy();
-  });
-  worker.on('online', () => moment('online'));
-  worker.on('listening', ({ port }) => {
-    client = net.connect(port, '127.0.0.1').on('error', () => {});
-  });
+  for (let i = 0; i < Number(WORKERS); i++) {
+    const worker = cluster.fork();
+    let client;
+    if (process.env.HEAR) worker.on('error', () => {});
+    worker.on('message', name => {
+      allCome(name);
+      // The worker has nothing left to wait for.
+      client.destroy();
+    });
+    worker.on('online', () => allCome('online'));
+    worker.on('listening', ({ port, address }) => {
+      client = net.connect(port, address).on('error', () => {});
+    });
+  }
   moment('start');
 } else {
   moment('start');
@@ -62,6 +74,7 @@ if (cluster.isPrimary) {
         moment('disconnecting');
       }
     });
-    server.listen(0, '127.0.0.1');
+    // Each has a client of its own.
+    server.listen(0, `127.0.0.${cluster.worker.id}`);
   });
 }

@@ -105,6 +105,11 @@ function primary() {
       }
       cluster.disconnect(() => say('disconnected'));
     },
+    flood({ count, size }) {
+      const text = 'x'.repeat(size);
+      for (let i = 0; i < count; i++) for (const one of Object.values(cluster.workers)) one.send(text);
+      process.exit();
+    },
     send({ id, count, size = 1 }) {
       const text = 'x'.repeat(size);
       const worker = cluster.workers[id];
@@ -212,7 +217,7 @@ function worker() {
     given?.close();
     if (message?.name) say('got', { id, name: message.name });
   });
-  process.on('disconnect', () => note(`received ${id} ${received}`));
+  process.on('exit', () => note(`received ${id} ${received}`));
   obey({
     starve,
     feed,
@@ -228,6 +233,11 @@ function worker() {
     leave({ messages = 0 }) {
       for (let number = 0; number < messages; number++) process.send({ number });
       cluster.worker.disconnect();
+    },
+    flood({ count, size }) {
+      const text = 'x'.repeat(size);
+      for (let i = 0; i < count; i++) process.send(text);
+      process.exit();
     },
     chat({ count, size = 1 }) {
       const text = 'x'.repeat(size);
