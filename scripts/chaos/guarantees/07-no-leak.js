@@ -1,7 +1,8 @@
 'use strict';
 
 // No leak: many forks, connections and messages, with kills among them, leave the primary the descriptors, threads,
-// zombies and memory that it had.
+// zombies and memory that it had. Connections come on a port and on a Unix path, half of the workers refuse what is more
+// than their maxConnections, and some of the messages carry handles.
 //
 // Memory that was needed once is no leak: V8 and the allocator keep some of it for the next time. A leak grows with
 // the work. So the work is done in equal parts, the first of which warms up, and the primary is looked at after each.
@@ -27,6 +28,9 @@ const GROWTH = { short: 24 * MIB, long: 12 * MIB };
 /** How many workers come and go at once. */
 const AT_ONCE = 4;
 
+/** How many handles are sent to a worker as it ends. */
+const HANDLES = 10;
+
 /** How long to wait for anything: nothing here is about time, and a machine may have more to do. */
 const PATIENCE = 120_000;
 
@@ -38,15 +42,20 @@ module.exports = {
     const work = WORK[short ? 'short' : 'long'];
     const part = Object.fromEntries(Object.entries(work).map(([what, count]) => [what, count / PARTS]));
     const result = { tried: work.forks, lost: 0, unit: 'forks', notes: [], broken: [] };
-    await withProgram('server.js', { way, env: { WORKERS: AT_ONCE } }, async program => {
-      const port = await program.listening(AT_ONCE);
+    const env = {
+      WORKERS: AT_ONCE,
+      LISTEN: [{ port: 0, host: '127.0.0.1' }, { path: 'socket' }],
+      MOST: [0, 2],
+    };
+    await withProgram('server.js', { way, env }, async program => {
+      await program.listening(AT_ONCE);
       const looks = [];
       for (let number = 1; number <= PARTS; number++) {
         progress(`part ${number} of ${PARTS}`);
         await chat(program, part.messages / 2);
-        const connected = connect(port, part.connections);
+        const connected = program.targets.map(target => connect(target, part.connections / 2));
         await churn(program, part.forks, part.messages / 2 / part.forks, random);
-        await connected;
+        await Promise.all(connected);
         looks.push(await look(program));
       }
       judge(result, looks, GROWTH[short ? 'short' : 'long']);
@@ -98,8 +107,8 @@ async function send(program, id, messages) {
   await program.events('sent', sent + 1, toIt, PATIENCE);
 }
 
-async function connect(port, count) {
-  const crowd = new Crowd(port, { clients: 16, patience: PATIENCE });
+async function connect(target, count) {
+  const crowd = new Crowd(target, { clients: 8, patience: PATIENCE });
   while (crowd.running && crowd.attempts.length < count) await sleep(50);
   await crowd.stop();
 }
@@ -119,6 +128,7 @@ async function end(program, worker, messages, random) {
   const { id, pid } = worker;
   worker.tell({ command: 'chat', count: messages, size: 100 });
   await send(program, id, messages);
+  program.primary.tell({ command: 'sendHandles', id, count: HANDLES });
   if (random.below(2)) proc.signal(pid, 'SIGKILL');
   else program.primary.tell({ command: 'disconnect', id });
   await program.events('exit', 1, entry => entry.id === id, PATIENCE);

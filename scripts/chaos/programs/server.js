@@ -121,7 +121,7 @@ function primary() {
       const worker = cluster.workers[id];
       // Each in a turn of its own. What is not sent is told, as 'error' or to the callback.
       for (let i = 0; i < count; i++) {
-        worker.send({ name }, handle, error => error && say('unsent', { id, name, code: error.code }));
+        worker?.send({ name }, handle, error => error && say('unsent', { id, name, code: error.code }));
         await new Promise(setImmediate);
       }
       say('sent', { id, count });
