@@ -127,6 +127,22 @@ module.exports = {
       `rust-cluster was loaded on ${platform}, for which it has no native engine yet: Node's own cluster serves in ` +
         'its place. Nothing needs to be done; on Linux it would be rust-cluster.',
     ),
+  lostConnection: () =>
+    warning(
+      'ERR_RUST_CLUSTER_LOST_CONNECTION',
+      'No descriptor was left for a connection that the primary had given to this worker, at the moment in which it ' +
+        'took others back. It was closed: raise the limit (ulimit -n), or find what keeps descriptors open.',
+    ),
+  brokenIntake: ({ code, message }) =>
+    Object.assign(
+      nodeError(
+        Error,
+        'ERR_RUST_CLUSTER_BROKEN_INTAKE',
+        `This worker can take no more connections from the primary: ${message}. Look in it for code that reads from, ` +
+          'or closes, descriptors that it did not open.',
+      ),
+      { cause: { code, message } },
+    ),
   starved: reason =>
     warning(
       'ERR_RUST_CLUSTER_STARVED',

@@ -31,22 +31,36 @@ const serialization = () => {
   return serializationModule;
 };
 
-let handlesModule;
-
 /**
- * Calls `use` with ./handles. To be read, that needs a descriptor: where none is left, it waits.
- * @param {(handles: typeof import('./handles')) => void} use
+ * Calls `use` with what `load` loads. To be read, a file needs a descriptor: where none is left, it waits.
+ * @template T
+ * @param {() => T} load
+ * @param {(loaded: T) => void} use
  */
-function withHandles(use) {
+function whenLoaded(load, use) {
+  let loaded;
   try {
-    handlesModule ??= require('./handles');
+    loaded = load();
   } catch (error) {
     if (!isStarved(error)) throw error;
-    setTimeout(withHandles, STARVED_PAUSE, use);
+    setTimeout(whenLoaded, STARVED_PAUSE, load, use);
     return;
   }
-  use(handlesModule);
+  use(loaded);
 }
+
+let handlesModule;
+
+function loadHandles() {
+  handlesModule ??= require('./handles');
+  return handlesModule;
+}
+
+/** @param {(handles: typeof import('./handles')) => void} use */
+const withHandles = use => whenLoaded(loadHandles, use);
+
+/** @param {(errors: typeof import('../errors')) => void} use */
+const withErrors = use => whenLoaded(errors, use);
 
 /** Where messages that V8 has written lie until they are copied out; a large one is not kept. */
 let scratch;
@@ -113,6 +127,8 @@ class Channel {
   /** Messages that came while nobody listened, and how many of them are on their way to who does now. */
   #unheard = [];
   #late = 0;
+  /** The wait for a descriptor to receive one with. */
+  #pause;
   /** Whether a received handle is being adopted: what comes after it waits. */
   #adopting = false;
   /** Called when all that has arrived is on its way. */
@@ -136,6 +152,17 @@ class Channel {
     this.#take = this.native.reader();
   }
 
+  /** Whether the channel keeps the process alive: also while it waits for a descriptor. */
+  ref() {
+    this.native.ref();
+    this.#pause?.ref();
+  }
+
+  unref() {
+    this.native.unref();
+    this.#pause?.unref();
+  }
+
   /** Sends one of the cluster's own messages and calls back with its answer. */
   ask(message, callback) {
     const seq = ++this.#questions;
@@ -143,35 +170,49 @@ class Channel {
     this.sendControl({ ...message, seq });
   }
 
+  /**
+   * Answers a question: if that cannot be sent, with the reason.
+   * @returns {boolean} whether `reply` is on its way
+   */
   answer({ seq }, reply, fd) {
-    this.sendControl({ ...reply, ack: seq }, fd);
+    const errno = this.sendControl({ ...reply, ack: seq }, fd);
+    if (errno) this.sendControl({ ack: seq, errno });
+    return !errno;
   }
 
   /**
    * Sends one of the cluster's own messages, if the channel is open: through send(), if a program has wrapped
    * that, as Node does.
+   * @returns {number} why it cannot be sent, as libuv numbers it, or 0
    */
   sendControl(message, fd = -1) {
     const { target } = this;
-    if (!target.connected) return;
-    if (fd < 0 && target.send !== this.ownSend) {
-      const wrapped = { cmd: 'NODE_CLUSTER', ...message };
-      controlMessages.add(wrapped);
-      target.send(wrapped);
-    } else {
-      this.writeControl(message, fd);
-    }
+    if (!target.connected) return 0;
+    if (fd >= 0 || target.send === this.ownSend) return this.writeControl(message, fd);
+    const wrapped = { cmd: 'NODE_CLUSTER', ...message };
+    controlMessages.add(wrapped);
+    target.send(wrapped);
+    return 0;
   }
 
   writeControl(message, fd) {
     try {
       this.native.sendJson(CONTROL, JSON.stringify(message), fd);
     } catch (error) {
+      // One that does not read is left.
       if (isQueueFull(error)) this.#fail(error);
-      // A question is answered, even if what it asks for cannot be sent.
-      else if (fd >= 0 && isStarved(error)) this.writeControl({ ...message, errno: starvedErrno(error) }, -1);
-      // Else the other process is gone: the end of the channel says so to all.
+      // The end of the channel says to all that the other process is gone.
+      else if (!isGone(error)) return this.#unsent(message, error);
     }
+    return 0;
+  }
+
+  #unsent({ seq }, { code }) {
+    const { errno } = require('node:os').constants;
+    const reason = -(errno[code] ?? errno.EMSGSIZE);
+    // A question of ours: nobody else will answer it.
+    if (seq) process.nextTick(() => this.#useControl({ ack: seq, errno: reason }, -1));
+    return reason;
   }
 
   /**
@@ -265,9 +306,17 @@ class Channel {
 
   #nothing(reason) {
     if (reason === END) this.#end();
-    else if (reason === STARVED)
-      setTimeout(() => this.#closed || this.native.resume(), STARVED_PAUSE).unref();
+    else if (reason === STARVED) this.#wait();
     return false;
+  }
+
+  /** Reads again later. Until then the loop has nothing to watch, and must live as long as if it had. */
+  #wait() {
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      if (!this.#closed) this.native.resume();
+    }, STARVED_PAUSE);
+    if (!this.native.hasRef()) this.#pause.unref();
   }
 
   #deliverAll(messages, { kind, fd }) {
@@ -429,7 +478,8 @@ function isInternal(message) {
 /** No descriptor is left, to this process or to the system. */
 const isStarved = ({ code }) => code === 'EMFILE' || code === 'ENFILE';
 
-const starvedErrno = ({ code }) => -require('node:os').constants.errno[code];
+/** The other process is gone. */
+const isGone = ({ code }) => code === 'EPIPE' || code === 'ECONNRESET' || code === 'ENOTCONN';
 
 const isQueueFull = ({ code }) => code === 'ERR_RUST_CLUSTER_QUEUE_FULL';
 
@@ -437,6 +487,7 @@ module.exports = {
   Channel,
   STARVED_PAUSE,
   inAnyCase,
+  withErrors,
   withHandles,
   isQueueFull,
   isOwnControl: message => controlMessages.has(message),

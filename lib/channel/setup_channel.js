@@ -56,11 +56,11 @@ class Control extends EventEmitter {
   }
 
   hasRef() {
-    return this.#channel.hasRef();
+    return this.#channel.native.hasRef();
   }
 
   get fd() {
-    return this.#channel.fd;
+    return this.#channel.native.fd;
   }
 }
 
@@ -74,7 +74,7 @@ class Control extends EventEmitter {
  */
 function setupChannel(target, fd, serialization, limits) {
   const channel = new Channel(target, fd, serialization, limits);
-  const control = new Control(channel.native);
+  const control = new Control(channel);
   target.channel = control;
   Object.defineProperty(target, kChannel, { value: channel, configurable: true });
   // Node has dropped the old name of `channel` in version 25.

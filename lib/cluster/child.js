@@ -4,9 +4,14 @@
 
 const path = require('node:path');
 
-const { STARVED_PAUSE, inAnyCase, withHandles } = require('../channel/channel');
+const { STARVED_PAUSE, inAnyCase, withErrors, withHandles } = require('../channel/channel');
 const native = require('../native').load();
 const Worker = require('./worker');
+
+/** What comes from the intake in the place of a descriptor: see src/node/intake.rs. */
+const WAITS = -1;
+const LOST = -2;
+const BROKEN = -3;
 
 /** Node 20 takes a maxConnections of 0 for no limit, later versions for none allowed. */
 const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
@@ -88,13 +93,24 @@ class Child {
 
   /** A connection, straight from the primary's acceptor. It may ask us to say when there is room for another. */
   #onconnection(listener, fd, asks) {
-    if (fd < 0) {
+    if (fd === WAITS) {
       this.#pause ??= setTimeout(() => {
         this.#pause = undefined;
         this.#intake.resume();
       }, STARVED_PAUSE);
-      return;
+    } else if (fd === LOST) {
+      withErrors(errors => process.emitWarning(errors.lostConnection()));
+    } else if (fd === BROKEN) {
+      // Uncaught, it ends the process: one that listens and is deaf is of no use.
+      withErrors(errors => {
+        throw errors.brokenIntake(this.#intake.fault);
+      });
+    } else {
+      this.#open(listener, fd, asks);
     }
+  }
+
+  #open(listener, fd, asks) {
     withHandles(({ open }) => this.#serve(listener, fd, asks, open));
   }
 

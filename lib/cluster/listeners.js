@@ -147,7 +147,8 @@ class Listeners {
    * A worker wants to listen.
    * @param {import('./worker')} worker
    * @param {object} query its 'queryServer' message
-   * @returns {{ reply: object, fd: number, add(): void }} the answer, and what to do once it is sent
+   * @returns {{ reply: object, fd: number, add(): void, drop(): void }} the answer, and what to do once it is sent,
+   *   or cannot be
    */
   query(worker, query) {
     let key = keyOf(query);
@@ -159,13 +160,14 @@ class Listeners {
       handle = undefined;
     }
     handle ??= this.#open(query);
-    if (handle.errno) return { reply: { errno: handle.errno, key }, fd: -1, add() {} };
+    if (handle.errno) return { reply: { errno: handle.errno, key }, fd: -1, add() {}, drop() {} };
     this.#byKey.set(key, handle);
     handle.data ??= query.data;
     return {
       reply: { errno: null, key, data: handle.data, ...handle.reply },
       fd: handle.fd,
       add: () => handle.add(worker),
+      drop: () => this.#drop(key, handle),
     };
   }
 
@@ -187,6 +189,13 @@ class Listeners {
       // No worker of ours asks for what cannot even be asked.
       return { errno: -constants.errno.EINVAL };
     }
+  }
+
+  /** Closes what was opened for a worker that did not get it, unless others have it. */
+  #drop(key, handle) {
+    if (handle.workers.size > 0) return;
+    handle.close();
+    this.#byKey.delete(key);
   }
 
   /** A worker closes one of its servers. */

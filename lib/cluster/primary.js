@@ -222,10 +222,10 @@ class Primary {
   #queryServer(worker, message) {
     // One that is leaving gets nothing to listen on.
     if (worker.exitedAfterDisconnect || this.#leaving.has(worker)) return;
-    const { reply, fd, add } = this.#listeners.query(worker, message);
-    channelOf(worker.process).answer(message, reply, fd);
+    const { reply, fd, add, drop } = this.#listeners.query(worker, message);
     // Its first connection comes after the answer.
-    add();
+    if (channelOf(worker.process).answer(message, reply, fd)) add();
+    else drop();
   }
 
   #listening(worker, { addressType, address, port, fd }) {

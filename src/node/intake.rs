@@ -13,6 +13,7 @@ use super::callback::Callback;
 use super::uv::{Poll, READABLE, WRITABLE};
 use super::{own, Result};
 use crate::connections::handoff::{Intake as Core, Sent, Taken};
+use crate::os::error::Error;
 
 /// How many connections are taken before others on the loop get their turn.
 const BATCH: u32 = 16;
@@ -32,6 +33,8 @@ struct Taker {
     poll: RefCell<Weak<Poll>>,
     /// Whether connections are taken: not while no descriptor is left, nor when the primary is gone.
     takes: Cell<bool>,
+    /// What has ended the intake, if it was not the primary's end.
+    fault: RefCell<Option<Error>>,
     /// Whether a server listens.
     listens: Cell<bool>,
 }
@@ -40,7 +43,8 @@ struct Taker {
 impl Intake {
     /// Takes over the socket. `onconnection(listener, fd, asks)` gets each connection, and with it the descriptor;
     /// `asks` is 1 if the primary wants to know when there is room for another, and else undefined. It is called
-    /// with (0, -1) when something has to wait for a descriptor or for memory: `resume` tries again.
+    /// with (0, -1) when something has to wait for a descriptor or for memory: `resume` tries again; with (0, -2) when a
+    /// connection was lost for want of a descriptor; with (0, -3) when no more can be taken: `fault` says why.
     #[napi(constructor)]
     pub fn new(env: Env, fd: i32, onconnection: Function<'_>) -> Result<Self> {
         // SAFETY: the descriptor was inherited for this, and JavaScript gives it away.
@@ -52,6 +56,7 @@ impl Intake {
             onconnection,
             poll: RefCell::default(),
             takes: Cell::new(true),
+            fault: RefCell::default(),
             listens: Cell::new(false),
         });
         let ready = {
@@ -100,6 +105,13 @@ impl Intake {
         self.taker.flush();
     }
 
+    /// Why no more connections can be taken, though the primary is there.
+    #[napi(getter)]
+    pub fn fault(&self) -> Option<Fault> {
+        let fault = self.taker.fault.borrow();
+        fault.as_ref().map(|error| Fault { code: error.code(), message: error.to_string() })
+    }
+
     /// Keeps the loop alive: a server listens.
     #[napi(js_name = "ref")]
     pub fn reference(&self) {
@@ -119,6 +131,15 @@ impl Intake {
     pub fn close(&mut self) {
         self.poll = None;
     }
+}
+
+/// What has ended the intake.
+#[napi(object, object_from_js = false)]
+pub struct Fault {
+    /// The code of the error.
+    pub code: String,
+    /// What happened.
+    pub message: String,
 }
 
 enum Found {
@@ -171,10 +192,20 @@ impl Taker {
                 }
                 Found::One
             }
-            Ok(Taken::Probe | Taken::Room(_) | Taken::Lost) => Found::One,
+            Ok(Taken::Probe | Taken::Room(_)) => Found::One,
+            Ok(Taken::Lost) => {
+                self.onconnection.call(&[0, -2]);
+                Found::One
+            }
             Ok(Taken::Nothing) => Found::Nothing,
             Ok(Taken::Starved) => Found::Starved,
-            Ok(Taken::End) | Err(_) => Found::End,
+            Ok(Taken::End) => Found::End,
+            Err(error) => {
+                if self.fault.replace(Some(error)).is_none() {
+                    self.onconnection.call(&[0, -3]);
+                }
+                Found::End
+            }
         }
     }
 

@@ -170,10 +170,8 @@ pub fn duplicate(descriptor: i32) -> Result<i32> {
 pub fn open_socket(kind: String) -> Result<i32> {
     use nix::sys::socket::{socket, AddressFamily, SockFlag, SockType};
     use std::os::fd::IntoRawFd;
-    if kind == "pipe" {
-        return Ok(socket::pair(SockType::Stream)?.0.into_raw_fd());
-    }
-    let descriptor = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(|errno| Error::os("socket", errno))?;
+    let family = if kind == "pipe" { AddressFamily::Unix } else { AddressFamily::Inet };
+    let descriptor =
+        socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(|errno| Error::os("socket", errno))?;
     Ok(descriptor.into_raw_fd())
 }
