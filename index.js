@@ -9,8 +9,9 @@ const INSTALLED = Symbol.for('rust-cluster.installed');
 
 function install() {
   const errors = require('./lib/errors');
-  if (!require('./lib/native').supported) {
-    process.emitWarning(errors.unsupported(process.platform));
+  const { supported, runtime } = require('./lib/native');
+  if (!supported) {
+    process.emitWarning(errors.unsupported(runtime));
     return;
   }
   if (Object.keys(cluster.workers).length > 0) throw errors.tooLate();

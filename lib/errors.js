@@ -121,11 +121,11 @@ module.exports = {
         'this user may have open (ulimit -n): look for a process that does not read what it is sent.',
     );
   },
-  unsupported: platform =>
+  unsupported: where =>
     warning(
       'ERR_RUST_CLUSTER_UNSUPPORTED',
-      `rust-cluster was loaded on ${platform}, for which it has no native engine yet: Node's own cluster serves in ` +
-        'its place. Nothing needs to be done; on Linux it would be rust-cluster.',
+      `rust-cluster was loaded on ${where}, for which it has no native engine yet: the cluster that is built in ` +
+        'serves in its place. Nothing needs to be done; in Node on Linux it would be rust-cluster.',
     ),
   lostConnection: () =>
     warning(

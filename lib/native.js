@@ -12,8 +12,13 @@ const path = require('node:path');
 /** The version of this package and of its addon, which is the protocol's too. */
 const VERSION = '0.1.0';
 
-/** Whether there is a native engine at all, here. Bun and Deno have a cluster of their own. */
-const supported = process.platform === 'linux' && !process.versions.bun && !process.versions.deno;
+const { bun, deno } = process.versions;
+
+/** Bun and Deno have a cluster of their own. */
+const runtime = (bun && 'Bun') || (deno && 'Deno') || process.platform;
+
+/** Whether there is a native engine at all, here. */
+const supported = runtime === 'linux';
 
 const root = path.join(__dirname, '..');
 
@@ -155,6 +160,8 @@ function noBinary(failures) {
 function remedy(failures) {
   if (failures.some(({ error }) => error.code === 'ERR_DLOPEN_DISABLED'))
     return 'To mend it, allow native addons: without --no-addons, and with --allow-addons beside --permission.';
+  if (failures.some(({ error }) => error.message.includes('failed to map segment')))
+    return 'To mend it, install the package where programs may be run: its file system is mounted with noexec.';
   if (process.env.RUST_CLUSTER_BINARY)
     return 'To mend it, set RUST_CLUSTER_BINARY to an addon of this version, or unset it.';
   if (bundled)
@@ -174,4 +181,4 @@ function quoted(text) {
   return /^[\w./@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-module.exports = { VERSION, load, supported, built, file: () => addonFile };
+module.exports = { VERSION, load, runtime, supported, built, file: () => addonFile };

@@ -200,3 +200,180 @@ function spoil(folder) {
   }
   fs.writeFileSync(path.join(folder, 'rust-cluster.node'), 'another version');
 }
+
+/** A script that is to be process.execPath. */
+function launcher(t, ...lines) {
+  const file = path.join(folder(t), 'launcher');
+  fs.writeFileSync(file, ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 });
+  return file;
+}
+
+const NODE = `"${process.execPath}"`;
+
+/** Everything but the first is hard on whoever looks at the command line, or at the process id. */
+const LAUNCHERS = {
+  'adds an option': [`exec ${NODE} --stack-size=900 "$@"`],
+  'asks Node something first': [`${NODE} -p 1 >&2; ${NODE} -e '' || exit 1`, `exec ${NODE} "$@"`],
+  'stays beside it': [`${NODE} "$@"`],
+};
+
+for (const [what, lines] of Object.entries(LAUNCHERS)) {
+  test(`a launcher that ${what} starts a worker`, async t => {
+    const cwd = project(t);
+    const env = { LOAD: CLUSTER, LAUNCHER: launcher(t, ...lines), NODE_OPTIONS: '--no-warnings' };
+    const facts = await report(['report.js'], { cwd, env });
+    assert.deepEqual(facts.variables, []);
+    assert.equal(facts.nodeOptions, '--no-warnings');
+  });
+}
+
+test('where NODE_OPTIONS is not heeded, require() makes the worker', { skip: ours }, async t => {
+  const cwd = project(t);
+  const env = { LOAD: CLUSTER, LAUNCHER: launcher(t, 'unset NODE_OPTIONS', `exec ${NODE} "$@"`) };
+  const facts = await report(['report.js'], { cwd, env });
+  assert.deepEqual([facts.variables, facts.execArgv], [[], []]);
+});
+
+test('where NODE_OPTIONS is not heeded, and nobody loads the package, there is no second primary', {
+  skip: ours,
+}, async t => {
+  const cwd = project(t);
+  const env = { LAUNCHER: launcher(t, 'unset NODE_OPTIONS', `exec ${NODE} "$@"`) };
+  const { stdout, stderr } = await run(['-r', 'rust-cluster/register', 'report.js'], { cwd, env });
+  // It is a worker that nobody has told who it is.
+  assert.match(stderr, /TypeError/);
+  assert.equal(stdout, '{"exit":1}\n');
+});
+
+const FORGETFUL = {
+  'closes descriptors': 'exec 3>&- 4>&- 5>&- 6>&-',
+  'uses their numbers': 'exec 3</dev/null 4</dev/null 5</dev/null 6</dev/null',
+  'closes the channel alone': 'exec 3>&-',
+  'uses the number of the queue': 'exec 4<>/dev/null',
+};
+
+for (const [what, line] of Object.entries(FORGETFUL)) {
+  test(`a launcher that ${what}: the worker says why it is none`, { skip: ours }, async t => {
+    for (const option of ['', 'unset NODE_OPTIONS;']) {
+      const cwd = project(t);
+      const env = { LOAD: CLUSTER, LAUNCHER: launcher(t, `${option} ${line}`, `exec ${NODE} "$@"`) };
+      const { stdout, stderr } = await run(['report.js'], { cwd, env });
+      assert.equal(stdout, '{"exit":1}\n');
+      assert.match(stderr, /descriptor \d is not what the primary has given/);
+      assert.match(stderr, /ERR_RUST_CLUSTER_BAD_START/);
+    }
+  });
+}
+
+/** Forks as long as it takes itself for a primary, whatever require() says. */
+const FORKS = `
+  require('node:fs').appendFileSync(process.env.STARTS, 'x');
+  let cluster;
+  try { cluster = require('rust-cluster') } catch (error) { console.log(error.code); cluster = require('node:cluster') }
+  if (cluster.isPrimary) cluster.fork().on('exit', () => {});
+  else process.disconnect();`;
+
+for (const word of [
+  '1',
+  'x',
+  '1:3:4:json',
+  '0.1.0 1 json - - 3:1 4:2',
+  '9.9.9 1 json - - 1:1 -',
+  '0.1.0 1 json - - - -',
+]) {
+  test(`RUST_CLUSTER_WORKER=${word}, by hand: an error, and no fork without end`, { skip: ours }, async t => {
+    const cwd = project(t);
+    const env = { RUST_CLUSTER_WORKER: word, STARTS: path.join(cwd, 'starts') };
+    fs.writeFileSync(path.join(cwd, 'forks.js'), FORKS);
+    const caught = await run(['forks.js'], { cwd, env });
+    assert.match(caught.stdout, /^(ERR_RUST_CLUSTER_BAD_START\n)+$/);
+    // The program, which goes on with Node's own cluster, and its worker.
+    assert.equal(fs.readFileSync(env.STARTS, 'utf8'), 'xx');
+    const preloaded = await run(['-r', 'rust-cluster/register', 'forks.js'], { cwd, env });
+    assert.match(preloaded.stderr, /ERR_RUST_CLUSTER_BAD_START/);
+    assert.deepEqual([preloaded.code, fs.readFileSync(env.STARTS, 'utf8')], [1, 'xx']);
+  });
+}
+
+test('--preserve-symlinks, and the package is a link', async t => {
+  const cwd = project(t);
+  const link = path.join(cwd, 'node_modules', 'rust-cluster');
+  const there = path.join(folder(t), 'elsewhere');
+  fs.renameSync(link, there);
+  fs.symlinkSync(there, link);
+  for (const env of [{ LOAD: CLUSTER }, { LOAD: CLUSTER, NODE_OPTIONS: '--preserve-symlinks' }])
+    await report(['--preserve-symlinks', 'report.js'], { cwd, env });
+});
+
+const needsRoot = process.getuid() !== 0 && 'only root can become another user';
+
+test('the workers are of a user who may not read the package', { skip: ours || needsRoot }, async t => {
+  const cwd = project(t);
+  const there = path.join(folder(t), 'secret');
+  fs.renameSync(path.join(cwd, 'node_modules'), there);
+  fs.chmodSync(path.dirname(there), 0o700);
+  fs.chmodSync(cwd, 0o755);
+  const register = path.join(there, 'rust-cluster', 'register.js');
+  const temporary = folder(t);
+  fs.chmodSync(temporary, 0o755);
+  const env = { SETTINGS: JSON.stringify({ uid: 65534, gid: 65534 }), TMPDIR: temporary };
+  await report(['-r', register, 'report.js'], { cwd, env });
+  assert.deepEqual(fs.readdirSync(temporary), [], 'nothing is left there');
+});
+
+test('what a worker may load is in the list of what it is given', () => {
+  const { NAMES } = require('../../lib/cluster/start_of_workers');
+  const lib = path.join(__dirname, '..', '..', 'lib');
+  for (const name of NAMES) {
+    const source = fs.readFileSync(path.join(lib, `${name}.js`), 'utf8');
+    for (const [, request] of source.matchAll(/require\('(\.[^']*)'\)/g)) {
+      const needed = path.join(path.dirname(name), request);
+      // The addon comes by a descriptor of its own.
+      assert.ok(NAMES.includes(needed) || needed === 'native', `${name} requires ${needed}`);
+    }
+  }
+});
+
+test('node --watch learns what workers load, and the program hears nothing of it', {
+  skip: way === 'node' && 'the control tells the program, and not the watcher',
+}, async t => {
+  const cwd = project(t);
+  fs.writeFileSync(path.join(cwd, 'part.js'), '');
+  fs.writeFileSync(path.join(cwd, 'part.mjs'), '');
+  fs.writeFileSync(
+    path.join(cwd, 'watched.js'),
+    `const cluster = require('rust-cluster');
+    if (cluster.isPrimary) cluster.fork().on('message', message => console.log(JSON.stringify(message)));
+    else {
+      require('./part');
+      import('./part.mjs').then(() => { process.send('loaded'); process.disconnect(); });
+    }`,
+  );
+  // As the watcher starts it.
+  const { NODE_OPTIONS, ...env } = process.env;
+  const child = spawn(process.execPath, ['watched.js'], {
+    cwd,
+    env: { ...env, WATCH_REPORT_DEPENDENCIES: '1' },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  const files = [];
+  child.on('message', report => {
+    files.push(...(report['watch:require'] ?? report['watch:import']));
+  });
+  let stdout = '';
+  child.stdout.on('data', data => {
+    stdout += data;
+  });
+  await once(child, 'close');
+  assert.equal(stdout, '"loaded"\n');
+  for (const name of ['watched.js', 'part.js', 'part.mjs'])
+    assert.ok(
+      files.some(file => file?.endsWith(`/${name}`)),
+      `${name}: ${files}`,
+    );
+  // What a worker alone runs.
+  assert.deepEqual(
+    files.filter(file => /\/cluster\/(child|become_worker)\.js$/.test(file)),
+    [],
+  );
+});

@@ -134,10 +134,19 @@ function loader(parts) {
 /** The file that the primary has loaded, wherever it is now: under its name, so that tools find it, or as inherited. */
 function loadAddon({ fd, stat }, file) {
   const addon = { exports: {} };
-  const named = fs.statSync(file, { ...EXACT, throwIfNoEntry: false });
-  process.dlopen(addon, named?.ino === stat.ino && named.dev === stat.dev ? file : `/proc/self/fd/${fd}`);
+  process.dlopen(addon, isFile(file, stat) ? file : `/proc/self/fd/${fd}`);
   fs.closeSync(fd);
   return addon.exports;
+}
+
+function isFile(file, { dev, ino }) {
+  try {
+    const named = fs.statSync(file, EXACT);
+    return named.ino === ino && named.dev === dev;
+  } catch {
+    // Gone, or not for this user.
+    return false;
+  }
 }
 
 function once(make) {

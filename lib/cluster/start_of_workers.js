@@ -28,6 +28,8 @@ const LATER = [
   'channel/serialization',
 ];
 
+const NAMES = [...FIRST, ...LATER];
+
 const LIB = path.join(__dirname, '..');
 const PRELOAD = path.join(__dirname, 'preload.js');
 
@@ -38,7 +40,7 @@ const addon = native.file() && inherited(fs.openSync(native.file()));
 
 function readSources() {
   const read = file => fs.readFileSync(file, 'latin1');
-  const modules = [...FIRST, ...LATER].map(name => {
+  const modules = NAMES.map(name => {
     const filename = path.join(LIB, `${name}.js`);
     return { name, filename, source: read(filename) };
   });
@@ -153,4 +155,4 @@ function preloaded(file, [name, ...rest], execArgv, env) {
   return { args: [name, ...given, ...rest.slice(execArgv.length)], envPairs };
 }
 
-module.exports = { startOfWorker };
+module.exports = { startOfWorker, NAMES };

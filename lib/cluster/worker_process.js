@@ -56,9 +56,20 @@ function spawnWorker(child, spawn, options, { id, acceptor, own, execArgv }) {
   channel.onend = () => {
     if (++child._closesGot === child._closesNeeded) child.emit('close', child.exitCode, child.signalCode);
   };
+  if (process.env.WATCH_REPORT_DEPENDENCIES && process.send) relayWatched(child);
   // What the worker sent, and that it disconnected, is told before its end.
   handle.beforeExit = exit => channel.drain(exit);
   return error;
+}
+
+/** `node --watch` is told by its child which files it has loaded. A worker tells its primary: it is to hand that on. */
+function relayWatched(child) {
+  const { emit } = child;
+  const value = function (event, message, ...rest) {
+    const isReport = event === 'message' && (message?.['watch:require'] ?? message?.['watch:import']);
+    return isReport ? process.send(message) : emit.call(this, event, message, ...rest);
+  };
+  Object.defineProperty(child, 'emit', { value, configurable: true, writable: true });
 }
 
 /** In the place of Node's own process handle. */
