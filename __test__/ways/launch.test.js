@@ -23,6 +23,22 @@ test('NODE_OPTIONS=--require', () =>
     env: preload => ({ NODE_OPTIONS: `--require ${JSON.stringify(preload)} --max-old-space-size=128` }),
   }));
 
+test('other files that NODE_OPTIONS and the command line load, before and after', () => {
+  const [one, two] = ['preload-1.js', 'preload-2.js'].map(name => path.join(__dirname, 'programs', name));
+  for (const order of [preload => [one, preload, two], preload => [preload, two, one]]) {
+    const options = preload => order(preload).map(file => `--require=${file}`);
+    assertSame({
+      command: () => [NODE, SERVED],
+      env: preload => ({ NODE_OPTIONS: options(preload).join(' ') }),
+    });
+    assertSame({ command: preload => [NODE, ...options(preload), SERVED] });
+    assertSame({
+      command: preload => [NODE, '--require', preload, SERVED],
+      env: () => ({ NODE_OPTIONS: `--require ${two} --require ${one}` }),
+    });
+  }
+});
+
 test('NODE_OPTIONS=--import', () =>
   assertSame({
     command: () => [NODE, SERVED],

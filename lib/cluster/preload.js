@@ -171,8 +171,11 @@ function leaveNoTrace() {
     execArgv.splice(execArgv.length - given, given, ...original);
     delete env[EXEC_ARGV];
   }
-  const place = process._preload_modules.findIndex(file => file.endsWith('/preload.js'));
-  if (place >= 0) process._preload_modules.splice(place, 1);
+  // Another array: Node is on its way through the old one, and would leave out who moves up.
+  const { _preload_modules: preloads } = process;
+  const place = preloads.findIndex(file => file.endsWith('/preload.js'));
+  const value = preloads.filter((_, at) => at !== place);
+  Object.defineProperty(process, '_preload_modules', { value, configurable: true, enumerable: true });
   delete require.cache[__filename];
 }
 

@@ -43,7 +43,9 @@ function worker() {
   process.on('message', ({ hello }) => {
     const { execArgv, argv, env } = process;
     const fork = typeof cluster.fork;
-    process.send({ hello, id, execArgv, argv: argv.slice(2), options: env.NODE_OPTIONS ?? null, fork });
+    const { preloaded = [] } = globalThis;
+    const options = env.NODE_OPTIONS ?? null;
+    process.send({ hello, id, execArgv, argv: argv.slice(2), options, fork, preloaded });
   });
   http.createServer((_request, response) => response.end(`worker ${id}`)).listen(0, '127.0.0.1');
 }

@@ -1,0 +1,4 @@
+'use strict';
+
+globalThis.preloaded ??= [];
+globalThis.preloaded.push(2);
