@@ -71,6 +71,11 @@ module.exports = {
   unknownSignal: value => nodeError(TypeError, 'ERR_UNKNOWN_SIGNAL', `Unknown signal: ${inspect(value)}`),
   badSchedulingPolicy: value =>
     nodeError(Error, 'ERR_INTERNAL_ASSERTION', `Bad cluster.schedulingPolicy: ${inspect(value)}`),
+  /** As the permission model of Node >= 25 has it; what earlier ones refuse, Node itself does. */
+  accessDenied: (permission, flag, resource) => {
+    const message = `Access to this API has been restricted. Use ${flag} to manage permissions.`;
+    return Object.assign(new Error(message), { code: 'ERR_ACCESS_DENIED', permission, resource });
+  },
   /** A failed system call, as Node reports it: `write EPIPE`. */
   system(syscall, code) {
     const { constants } = require('node:os');

@@ -163,6 +163,7 @@ class Child {
   }
 
   getServer(server, options, callback) {
+    if (process.permission && require('./permission').refuses(options, callback)) return;
     const channel = this.#channel;
     let { address } = options;
     // The primary may be in another folder. An abstract name (its first character is NUL) is in none.

@@ -86,7 +86,13 @@ function listenThroughNet({ address: path, port, fd }, backlog, open) {
  * @returns {number} 0, or the error as libuv numbers it
  */
 function setRights(fd, rights) {
-  const pipe = open('pipe', native.duplicate(fd));
+  let duplicate;
+  try {
+    duplicate = native.duplicate(fd);
+  } catch ({ code }) {
+    return -constants.errno[code];
+  }
+  const pipe = open('pipe', duplicate);
   const errno = pipe.fchmod(rights);
   pipe.close();
   return errno;
@@ -175,6 +181,8 @@ class Listeners {
 
   #open(query) {
     const { addressType, backlog, readableAll, writableAll } = query;
+    // A worker that has learnt it from its own process does not ask.
+    if (process.permission && require('./permission').isOffline()) return { errno: -constants.errno.EACCES };
     try {
       const wanted = wantedOf(query);
       const shared = !this.#acceptor || wanted.addressType.startsWith('udp');

@@ -26,6 +26,7 @@ const LATER = [
   'channel/socket_list',
   'channel/long_strings',
   'channel/serialization',
+  'cluster/permission',
 ];
 
 const NAMES = [...FIRST, ...LATER];

@@ -38,8 +38,10 @@ function forkWorker({ id, acceptor, exec, args, options, own }) {
 function spawnWorker(child, spawn, options, { id, acceptor, own, execArgv }) {
   const serialization = options.serialization || 'json';
   const channelPlace = options.stdio.indexOf('ipc');
-  // Two are refused by Node itself.
-  if (channelPlace !== options.stdio.lastIndexOf('ipc')) return spawn.call(child, options);
+  const twoChannels = channelPlace !== options.stdio.lastIndexOf('ipc');
+  const notAllowed = process.permission?.has('child') === false;
+  // Node itself refuses these.
+  if (twoChannels || notAllowed) return spawn.call(child, options);
   const handle = new ProcessHandle(
     { id, acceptor, own, execArgv, serialization, channelPlace },
     child._handle,

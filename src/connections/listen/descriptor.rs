@@ -85,7 +85,8 @@ fn was_connected(socket: &OwnedFd) -> bool {
 }
 
 /// Whether an epoll instance of this process watches a socket: the acceptor's, or that of an event loop of Node's,
-/// which are several: each worker thread has one, and the inspector. Without /proc it is not known.
+/// which are several: each worker thread has one, and the inspector. It knows of a socket from the end of the turn on
+/// that began to watch it. Without /proc it is not known.
 fn is_watched(inode: u64) -> bool {
     let Ok(descriptors) = read_dir("/proc/self/fd") else { return false };
     let epoll = Path::new("anon_inode:[eventpoll]");
