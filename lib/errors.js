@@ -3,7 +3,7 @@
 // All errors and warnings of the package: Node's, with Node's codes, classes and words, since programs compare
 // them, and our own (ERR_RUST_CLUSTER_*), each with an entry in docs/errors.md.
 
-const { inspect } = require('node:util');
+const { getSystemErrorMap, inspect } = require('node:util');
 
 /**
  * @param {ErrorConstructor} Base
@@ -80,6 +80,14 @@ module.exports = {
   system(syscall, code) {
     const { constants } = require('node:os');
     return Object.assign(new Error(`${syscall} ${code}`), { errno: -constants.errno[code], code, syscall });
+  },
+
+  /** A listen() that failed, as Node reports it: `listen EADDRINUSE: address already in use 127.0.0.1:80`. */
+  listen(errno, address, port) {
+    const [code, text] = getSystemErrorMap().get(errno) ?? [`${errno}`, 'unknown error'];
+    const where = port > 0 ? `${address}:${port}` : address;
+    const error = new Error(`listen ${code}: ${text}${where ? ` ${where}` : ''}`);
+    return Object.assign(error, { errno, code, syscall: 'listen', address, ...(port && { port }) });
   },
 
   /** What makes a message of the other process unreadable; see `brokenWorker` for what a user gets. */

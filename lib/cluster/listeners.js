@@ -3,11 +3,13 @@
 // What the workers listen on: one handle a key, opened when the first worker asks and closed when the last
 // leaves. Opening, accepting and handing over are Rust's.
 
+const { channel } = require('node:diagnostics_channel');
 const net = require('node:net');
 const { constants } = require('node:os');
 const path = require('node:path');
 
 const { open } = require('../channel/handles');
+const errors = require('../errors');
 const native = require('../native').load();
 
 /** Node's default, 511: the kernel makes 512 of it. */
@@ -31,6 +33,7 @@ class RoundRobin {
         query,
         Number.isInteger(backlog) && backlog > 0 ? Math.min(backlog, 2 ** 31 - 1) : BACKLOG,
       );
+      return this.#handle.errno;
     });
     this.workers = new Set();
     this.errno = this.#handle.errno;
@@ -70,14 +73,20 @@ class RoundRobin {
 }
 
 /**
- * Node's primary listens with a net.Server, and programs wrap its listen(): they see ours as well. The server
- * itself opens nothing.
+ * Node's primary listens with a net.Server, and programs wrap its listen() or trace it (`net.server.listen`): they see
+ * ours as well. The server itself opens nothing.
+ * @param {() => number} open opens the socket: 0, or an error as libuv numbers it
  */
-function listenThroughNet({ address: path, port, fd }, backlog, open) {
+function listenThroughNet({ address, port, fd }, backlog, open) {
   const server = net.createServer();
-  server._listen2 = open;
+  server._listen2 = () => {
+    const errno = open();
+    const traced = channel(`tracing:net.server.listen:${errno ? 'error' : 'asyncEnd'}`);
+    if (!traced.hasSubscribers) return;
+    traced.publish(errno ? { server, error: errors.listen(errno, address, port) } : { server });
+  };
   if (fd !== undefined) server.listen({ fd, backlog });
-  else if (port < 0) server.listen({ path, backlog });
+  else if (port < 0) server.listen({ path: address, backlog });
   else server.listen({ port, backlog });
 }
 

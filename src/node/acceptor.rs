@@ -1,6 +1,6 @@
 //! The acceptor and its round-robin handles.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,13 +18,22 @@ use crate::connections::acceptor::{Acceptor as Core, Event};
 #[napi]
 pub struct Acceptor {
     onevent: Rc<Callback>,
-    running: OnceCell<Running>,
+    running: OnceCell<Rc<Running>>,
 }
 
 struct Running {
     /// Closed before the descriptor that it watches.
-    _poll: Poll,
+    poll: Poll,
     core: Arc<Core>,
+    /// How many listening sockets are open. While there are, the loop stays alive.
+    listening: Cell<u32>,
+}
+
+impl Running {
+    fn set_listening(&self, count: u32) {
+        self.listening.set(count);
+        self.poll.set_reference(count > 0);
+    }
 }
 
 /// What the acceptor has to tell.
@@ -90,28 +99,33 @@ impl Acceptor {
 
 impl Acceptor {
     /// The core, if it runs.
-    pub(super) fn core(&self) -> Option<&Arc<Core>> {
-        self.running.get().map(|running| &running.core)
+    pub(super) fn core(&self) -> Option<&Core> {
+        self.running.get().map(|running| &*running.core)
     }
 
     /// The core, which is started unless it runs.
-    pub(super) fn start(&self, env: &Env) -> crate::os::error::Result<&Arc<Core>> {
-        if let Some(core) = self.core() {
-            return Ok(core);
+    pub(super) fn start(&self, env: &Env) -> crate::os::error::Result<&Core> {
+        Ok(&self.running(env)?.core)
+    }
+
+    fn running(&self, env: &Env) -> crate::os::error::Result<&Rc<Running>> {
+        if let Some(running) = self.running.get() {
+            return Ok(running);
         }
         let core = Arc::new(Core::start()?);
         let onevent = Rc::clone(&self.onevent);
         let poll = Poll::new(env.raw(), core.news(), move |_| onevent.call(&[]))?;
         poll.start(READABLE);
         poll.set_reference(false);
-        Ok(&self.running.get_or_init(|| Running { _poll: poll, core }).core)
+        Ok(self.running.get_or_init(|| Rc::new(Running { poll, core, listening: Cell::new(0) })))
     }
 }
 
 /// A listening socket whose connections go round the workers that joined it.
 #[napi]
 pub struct RoundRobinHandle {
-    acceptor: Arc<Core>,
+    acceptor: Rc<Running>,
+    open: Cell<bool>,
     listener: u32,
     fd: i32,
     errno: i32,
@@ -124,18 +138,25 @@ impl RoundRobinHandle {
     /// Opens what is asked for; `errno` says whether that went well.
     #[napi(constructor)]
     pub fn new(env: Env, acceptor: &Acceptor, query: Query, backlog: i32) -> Result<Self> {
-        let acceptor = Arc::clone(acceptor.start(&env)?);
+        let acceptor = Rc::clone(acceptor.running(&env)?);
         let opened = query.open(env).and_then(|opened| opened.listen(backlog).map(|()| opened));
         Ok(match opened {
             Ok(opened) => {
                 let (name, kind) = (name(&opened), super::listen::kind_name(opened.kind()));
                 let fd = opened.socket().as_raw_fd();
-                let listener = acceptor.add_listener(opened);
-                RoundRobinHandle { acceptor, listener, fd, errno: 0, name, kind }
+                let listener = acceptor.core.add_listener(opened);
+                acceptor.set_listening(acceptor.listening.get() + 1);
+                RoundRobinHandle { acceptor, open: Cell::new(true), listener, fd, errno: 0, name, kind }
             }
-            Err(error) => {
-                RoundRobinHandle { acceptor, listener: 0, fd: -1, errno: error.uv_errno(), name: None, kind: "tcp" }
-            }
+            Err(error) => RoundRobinHandle {
+                acceptor,
+                open: Cell::new(false),
+                listener: 0,
+                fd: -1,
+                errno: error.uv_errno(),
+                name: None,
+                kind: "tcp",
+            },
         })
     }
 
@@ -173,25 +194,36 @@ impl RoundRobinHandle {
     /// Has a worker get connections; `false` if it is not there.
     #[napi]
     pub fn add(&self, worker: u32) -> bool {
-        self.acceptor.join(self.listener, worker)
+        self.acceptor.core.join(self.listener, worker)
     }
 
     /// Takes a worker off; `true` if it was the last, and the socket is closed.
     #[napi]
     pub fn remove(&self, worker: u32) -> bool {
-        self.acceptor.leave(self.listener, worker)
+        self.closed_if(self.acceptor.core.leave(self.listener, worker))
     }
 
     /// Takes off a worker that goes on serving what it was given; `true` if it was the last, and the socket is
     /// closed.
     #[napi]
     pub fn retire(&self, worker: u32) -> bool {
-        self.acceptor.retire(self.listener, worker)
+        self.closed_if(self.acceptor.core.retire(self.listener, worker))
     }
 
     /// Closes the socket.
     #[napi]
     pub fn close(&self) {
-        self.acceptor.close(self.listener);
+        self.acceptor.core.close(self.listener);
+        self.closed_if(true);
+    }
+}
+
+impl RoundRobinHandle {
+    /// Keeps the loop alive no longer, if the socket is closed.
+    fn closed_if(&self, closed: bool) -> bool {
+        if closed && self.open.replace(false) {
+            self.acceptor.set_listening(self.acceptor.listening.get() - 1);
+        }
+        closed
     }
 }
