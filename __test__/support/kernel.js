@@ -33,6 +33,7 @@ const KERNELS = {
   'Linux 5.3': { EINVAL: [pidfdNonblock, waitidOfPidfd] },
   'Linux 5.4': { EINVAL: [pidfdNonblock] },
   'a profile that forbids pidfds': { EPERM: ['pidfd_open', 'pidfd_send_signal', 'pidfd_getfd'] },
+  'a profile that forbids memory with a descriptor': { EPERM: ['memfd_create'] },
   'a profile that forbids signals through pidfds': { EPERM: ['pidfd_send_signal'] },
 };
 
