@@ -47,3 +47,22 @@ test('what a worker loads is ASCII: V8 keeps any other text with two bytes a cha
   ];
   for (const file of files) assert.doesNotMatch(read(file), /[^\0-\x7f]/, file);
 });
+
+test('the addon is linked as Node is: nothing is looked up later, and what was is read-only', () => {
+  const addon = fs.readFileSync(path.join(__dirname, '../rust-cluster.node'));
+  // ELF of 64 bits, little-endian: both processors that are built for. The segments' headers, their size and number.
+  const [headers, size, count] = [
+    Number(addon.readBigUInt64LE(32)),
+    addon.readUInt16LE(54),
+    addon.readUInt16LE(56),
+  ];
+  const segments = Array.from({ length: count }, (_, index) => addon.subarray(headers + index * size));
+  const [RELRO, DYNAMIC, FLAGS_1, NOW] = [0x6474e552, 2, 0x6ffffffbn, 1n];
+  const segment = type => segments.find(header => header.readUInt32LE(0) === type);
+  assert.ok(segment(RELRO), 'a segment that is read-only once it is relocated');
+  const [start, length] = [8, 32].map(at => Number(segment(DYNAMIC).readBigUInt64LE(at)));
+  const entries = new Map();
+  for (let at = start; at < start + length; at += 16)
+    entries.set(addon.readBigUInt64LE(at), addon.readBigUInt64LE(at + 8));
+  assert.equal(entries.get(FLAGS_1) & NOW, NOW);
+});
