@@ -56,16 +56,17 @@ impl Listener {
 
     /// The worker that gets the next connection, if one is ready; and whether that is an offer, to one that refuses.
     ///
-    /// First come those that have taken all that they were given, so that a slow one slows few.
+    /// First come those that take what they are given at once, so that a slow one slows few.
     pub fn next(&mut self, workers: &mut BTreeMap<WorkerId, Worker>, now: Instant) -> Option<(WorkerId, bool)> {
         let Listener { rotation, refusing, .. } = self;
         let is_ready = |workers: &BTreeMap<WorkerId, Worker>, id: &WorkerId| {
             !refusing.contains(id) && workers.get(id).is_some_and(Worker::is_ready)
         };
         if !rotation.has_one() {
-            let is_idle =
-                |id: &WorkerId| is_ready(workers, id) && workers.get_mut(id).is_some_and(|worker| worker.is_idle(now));
-            if let Some(id) = rotation.next(is_idle) {
+            let is_prompt = |id: &WorkerId| {
+                is_ready(workers, id) && workers.get_mut(id).is_some_and(|worker| worker.is_prompt(now))
+            };
+            if let Some(id) = rotation.next(is_prompt) {
                 return Some((id, false));
             }
         }

@@ -8,7 +8,7 @@ use nix::sys::epoll::EpollFlags;
 use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
 use crate::os::error::Result;
 
-/// How long a queue that was seen to hold something counts as holding it.
+/// How long what was seen of a queue, that it was empty or not, counts for the next connection.
 const LOOK: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub(super) struct Worker {
     pub moved: Instant,
     /// How many connections of each listener it was handed. What was taken back, or it gave back, is not among them.
     handed: BTreeMap<ListenerId, u64>,
-    /// When its queue was last seen to hold something.
-    seen_busy: Option<Instant>,
+    /// When its queue was last looked at for a connection, and whether it was empty.
+    seen: Option<(Instant, bool)>,
 }
 
 /// Whether a worker can be given connections.
@@ -40,7 +40,7 @@ pub(super) enum Standing {
 impl Worker {
     pub fn new(queue: Queue, now: Instant) -> Worker {
         let (standing, handed) = (Standing::Ready, BTreeMap::new());
-        Worker { queue, standing, unheard: false, moved: now, handed, seen_busy: None }
+        Worker { queue, standing, unheard: false, moved: now, handed, seen: None }
     }
 
     pub fn is_ready(&self) -> bool {
@@ -92,21 +92,23 @@ impl Worker {
         self.handed.remove(&listener);
     }
 
-    /// Whether it has taken all that was put into its queue.
+    /// Whether it takes what is put into its queue: that was empty when it was last looked at.
     ///
-    /// The kernel is asked once for a connection at most; a queue that holds something is not asked again for a
-    /// while, so that a thousand connections do not look at each busy worker a thousand times.
-    pub fn is_idle(&mut self, now: Instant) -> bool {
+    /// The kernel is not asked at each connection, but a thousand times a second at most.
+    pub fn is_prompt(&mut self, now: Instant) -> bool {
         if self.queue.queued() == 0 {
             return true;
         }
-        if self.seen_busy.is_some_and(|seen| now.duration_since(seen) < LOOK) {
-            return false;
+        match self.seen {
+            Some((when, was_empty)) if now.duration_since(when) < LOOK => was_empty,
+            _ => {
+                if self.queue.look().is_ok_and(|taken| taken) {
+                    self.moved = now;
+                }
+                let is_empty = self.queue.queued() == 0;
+                self.seen = Some((now, is_empty));
+                is_empty
+            }
         }
-        if self.queue.look().is_ok_and(|taken| taken) {
-            self.moved = now;
-        }
-        self.seen_busy = (self.queue.queued() > 0).then_some(now);
-        self.seen_busy.is_none()
     }
 }
