@@ -101,12 +101,25 @@ fn what_cannot_be_received_for_want_of_a_descriptor_does_not_keep_the_thread_bus
 
 #[test]
 fn one_that_departs_can_send_nothing_more() {
-    let acceptor = Acceptor::start().unwrap();
-    let mut still = Still::with_workers(&acceptor, 2);
-    let (client, _other) = (still.connect(), still.connect());
-    let connection = still.take(1);
-    still.state.depart(1, broken());
-    still.give_back(1, connection);
-    assert_closed(client);
-    assert!(!still.state.workers.contains_key(&1));
+    alone(|| {
+        limit(64);
+        let acceptor = Acceptor::start().unwrap();
+        let mut still = Still::with_workers(&acceptor, 2);
+        let clients: Vec<_> = (0..3).map(|_| still.connect()).collect();
+        let [first, second] = <[Connection; 2]>::try_from(still.taken(1)).unwrap();
+        still.give_back(1, first);
+        let numbers = take_numbers(0);
+        still.state.depart(1, broken());
+        assert!(still.state.workers.contains_key(&1), "something of it is still to be received");
+        still.give_back(1, second);
+        drop(numbers);
+        let [first, other, second] = <[TcpStream; 3]>::try_from(clients).unwrap();
+        assert_closed(second);
+        still.tick();
+        assert!(!still.state.workers.contains_key(&1));
+        for connection in still.taken(2) {
+            TcpStream::from(connection.socket).write_all(b"served").unwrap();
+        }
+        [first, other].into_iter().for_each(assert_served);
+    });
 }
