@@ -157,10 +157,11 @@ declare namespace cluster {
     windowsHide?: boolean | undefined;
 
     /**
-     * How many bytes the longest message that a worker sends may have, as it travels: 4096 at least. (A long
-     * string with characters beyond ASCII may travel as UTF-16, two bytes a unit.) One that is longer ends
-     * the worker's channel, with the 'error' `ERR_RUST_CLUSTER_FRAME_TOO_LARGE`. What cannot be throws
-     * `ERR_INVALID_ARG_VALUE`.
+     * How many bytes the longest message that a worker sends may have: 4096 at least. What counts is the message,
+     * however it travels: `Buffer.byteLength(JSON.stringify(message))`, and with `serialization: 'advanced'`
+     * `v8.serialize(message).length`. For one that is longer `send()` in the worker throws
+     * `ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE`; the channel of a worker that sends it all the same is closed. What cannot
+     * be throws `ERR_INVALID_ARG_VALUE`.
      * @default 536870888, what the longest string of V8 has
      * @since rust-cluster 0.1.0
      */

@@ -69,6 +69,13 @@ module.exports = {
       `The property 'settings.${name}' must be ${expected}. Received ${inspect(value)}`,
     ),
   unknownSignal: value => nodeError(TypeError, 'ERR_UNKNOWN_SIGNAL', `Unknown signal: ${inspect(value)}`),
+  messageTooLarge: (size, limit) =>
+    nodeError(
+      RangeError,
+      'ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE',
+      `A message of ${size} bytes was to be sent, and the limit is ${limit}: maxMessageSize of setupPrimary() for a ` +
+        "worker's messages, or what V8's strings can hold. Send it in pieces, or as a file, or raise maxMessageSize.",
+    ),
   badSchedulingPolicy: value =>
     nodeError(Error, 'ERR_INTERNAL_ASSERTION', `Bad cluster.schedulingPolicy: ${inspect(value)}`),
   /** As the permission model of Node >= 25 has it; what earlier ones refuse, Node itself does. */

@@ -56,3 +56,15 @@ for (const [what, code, end] of [
     });
   });
 }
+
+for (const serialization of ['json', 'advanced']) {
+  test(`maxMessageSize is about what a message is, not how it travels: ${serialization}`, {
+    skip,
+  }, async () => {
+    const env = { SERIALIZATION: serialization };
+    await run('engine/programs/message-size.js', { env, exits: [0, 0] }, async program => {
+      await program.lines(/^as measured: \d+ sent, \d+ refused$/, 2);
+      await program.events('exit', 2);
+    });
+  });
+}

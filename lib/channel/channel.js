@@ -13,6 +13,9 @@ const CONTROL = 3;
 const END = -1;
 const STARVED = -2;
 
+/** The longest message, where no limit is set: V8 has no longer strings. */
+const { MAX_STRING_LENGTH } = require('node:buffer').constants;
+
 /** From how many bytes on a message is large: then the next one is likely to be, too. */
 const LARGE = 4096;
 
@@ -120,6 +123,12 @@ class Channel {
   #questions = 0;
   /** Callbacks of messages that are not in the kernel yet: [position in the stream, callback]. */
   #unwritten = [];
+  /**
+   * Bytes of the longest message that may be sent: of its JSON text, or of what V8 makes of it. And how many UTF-16
+   * units of JSON text are no more than that for sure: 3 bytes each at most, or 2 and some for each value.
+   */
+  #longest;
+  #surely;
   /** Whether the last message sent was large. */
   #large = false;
   /** How many large messages are not to be searched. */
@@ -138,7 +147,9 @@ class Channel {
   #closed = false;
   #onclosed;
 
-  constructor(target, fd, serialization, limits) {
+  constructor(target, fd, serialization, { longestSent, ...limits } = {}) {
+    this.#longest = longestSent ?? MAX_STRING_LENGTH;
+    this.#surely = Math.floor((this.#longest - 2048) / 3);
     this.target = target;
     this.advanced = serialization === 'advanced';
     this.native = new native.Channel(
@@ -218,7 +229,8 @@ class Channel {
   /**
    * Queues a message.
    * @returns {number} bytes that wait
-   * @throws what cannot be serialised, EPIPE, EMFILE, ERR_RUST_CLUSTER_QUEUE_FULL
+   * @throws what cannot be serialised, EPIPE, EMFILE, ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE,
+   *   ERR_RUST_CLUSTER_QUEUE_FULL
    */
   send(message, fd, callback) {
     let queued;
@@ -241,19 +253,36 @@ class Channel {
     const searched = isJson && fd < 0 && this.#large && this.#unsearched === 0;
     const parts = searched ? longStrings().takeOut(message) : undefined;
     if (parts) {
-      this.#large = parts.reduce((sum, { length }) => sum + length, 0) >= LARGE;
-      return this.#sendParts(parts);
+      const units = parts.reduce((sum, { length }) => sum + length, 0);
+      // A long string may take 6 bytes a unit in JSON. Near the limit a message travels as what it is measured by.
+      if (units <= this.#surely / 2) {
+        this.#large = units >= LARGE;
+        return this.#sendParts(parts);
+      }
     }
     // V8's serialiser makes the copies of 'advanced' that JSON cannot, and quicker ones of large messages.
-    if (this.advanced && (this.#large || !isJson)) {
-      const bytes = serialization().serialize(message);
-      this.#large = bytes.length >= LARGE;
-      return this.native.sendAdvanced(bytes, fd);
-    }
+    if (this.advanced && (this.#large || !isJson)) return this.#sendSerialized(message, fd);
     const text = JSON.stringify(message) ?? 'null';
+    if (text.length > this.#surely) {
+      if (this.advanced) return this.#sendSerialized(message, fd);
+      // What goes along with a handle is in an envelope.
+      this.#checkSize(Buffer.byteLength(fd < 0 ? text : (JSON.stringify(message.msg) ?? 'null')));
+    }
     this.#large = text.length >= LARGE;
     if (this.#large) this.#unsearched = searched ? UNSEARCHED : Math.max(0, this.#unsearched - 1);
     return fd < 0 ? this.#sendText(text) : this.native.sendJson(JSON_TEXT, text, fd);
+  }
+
+  #sendSerialized(message, fd) {
+    const { serialize } = serialization();
+    const bytes = serialize(message);
+    if (bytes.length > this.#longest) this.#checkSize((fd < 0 ? bytes : serialize(message.msg)).length);
+    this.#large = bytes.length >= LARGE;
+    return this.native.sendAdvanced(bytes, fd);
+  }
+
+  #checkSize(size) {
+    if (size > this.#longest) throw errors().messageTooLarge(size, this.#longest);
   }
 
   /**

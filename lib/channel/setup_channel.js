@@ -69,7 +69,8 @@ class Control extends EventEmitter {
  * @param {import('node:child_process').ChildProcess | NodeJS.Process} target
  * @param {number} fd
  * @param {'json' | 'advanced'} serialization
- * @param {{ maxMessageSize?: number, maxQueuedBytes?: number }} [limits] what the other process may cost us
+ * @param {{ maxMessageSize?: number, maxQueuedBytes?: number, longestSent?: number }} [limits] what the other process may
+ *   cost us, and we it
  * @returns {{ channel: Channel, control: Control }}
  */
 function setupChannel(target, fd, serialization, limits) {

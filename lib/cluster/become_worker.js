@@ -20,14 +20,18 @@ function requireAsWorker() {
 
 /**
  * As ../../index.js in a primary.
- * @param {{ id: number, serialization: 'json' | 'advanced', channel: number, handoff: number }} identity what the
- *   primary told this process: its number, and the descriptors of the channel and of the intake, -1 for none
+ * @param {object} identity what the primary told this process
+ * @param {number} identity.id
+ * @param {'json' | 'advanced'} identity.serialization
+ * @param {number} [identity.longestSent] bytes of the longest message that it takes
+ * @param {number} identity.channel a descriptor
+ * @param {number} identity.handoff a descriptor, -1 for none
  */
-function becomeWorker({ id, serialization, channel: fd, handoff }) {
+function becomeWorker({ id, serialization, longestSent, channel: fd, handoff }) {
   const cluster = requireAsWorker();
   native.closeOnExec(fd);
   if (handoff >= 0) native.closeOnExec(handoff);
-  const { channel, control } = setupChannel(process, fd, serialization);
+  const { channel, control } = setupChannel(process, fd, serialization, { longestSent });
   // The channel keeps the process alive while somebody listens to it.
   channel.native.unref();
   const counted = name => name === 'message' || name === 'disconnect';

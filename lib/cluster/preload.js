@@ -16,8 +16,10 @@ const VARIABLE = 'RUST_CLUSTER_WORKER';
 const NODE_OPTIONS = 'RUST_CLUSTER_NODE_OPTIONS';
 const EXEC_ARGV = 'RUST_CLUSTER_EXEC_ARGV';
 
-/** Version, worker.id, serialization; and descriptors, each with its inode: code, addon, channel, intake. */
-const WORD = /^(\S+) (\d+) (json|advanced)((?: (?:-|\d+:\d+)){4})$/;
+/**
+ * Version, worker.id, serialization, maxMessageSize; and descriptors, each with its inode: code, addon, channel, intake.
+ */
+const WORD = /^(\S+) (\d+) (json|advanced) (-|\d+)((?: (?:-|\d+:\d+)){4})$/;
 
 /** Node's realpath, which finds the program next, looks at the numbers that the last stat of another kind has left. */
 const EXACT = { bigint: true };
@@ -26,24 +28,24 @@ const EXACT = { bigint: true };
 const OPTION = /--require "(?:[^"\\]|\\.)*\/preload\.js" ?/s;
 
 function becomeWorker() {
-  const { version, id, serialization, code, addon, channel, handoff } = read(process.env[VARIABLE]);
+  const { version, code, addon, ...identity } = read(process.env[VARIABLE]);
   if (code) {
     const { load, addonFile } = unpack(code);
     load.give('native', { load: once(() => loadAddon(addon, addonFile)), supported: true });
     leaveNoTrace();
-    load('cluster/become_worker')({ id, serialization, channel, handoff });
+    load('cluster/become_worker')(identity);
   } else {
     // Of a bundle: there are no files of ours, and so the code of the primary was not to be had.
     const { VERSION } = require('../native');
     if (version !== VERSION) throw refusal(`its primary is rust-cluster ${version}, and this is ${VERSION}`);
     leaveNoTrace();
-    require('./become_worker')({ id, serialization, channel, handoff });
+    require('./become_worker')(identity);
   }
 }
 
 /** What the primary says of this process, if it is meant for this process. */
 function read(word) {
-  const [, version, id, serialization, descriptors] = word.match(WORD) ?? [];
+  const [, version, id, serialization, longestSent, descriptors] = word.match(WORD) ?? [];
   if (!version) throw refusal('it is not what a primary has written');
   const [code, addon, channel, handoff] = descriptors.trim().split(' ').map(inherited);
   if (!channel) throw refusal('it names no channel');
@@ -51,6 +53,7 @@ function read(word) {
     version,
     id: Number(id),
     serialization,
+    longestSent: longestSent === '-' ? undefined : Number(longestSent),
     code,
     addon,
     channel: channel.fd,

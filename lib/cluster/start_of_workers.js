@@ -118,6 +118,7 @@ const OURS = new RegExp(`^(?:NODE_UNIQUE_ID|${VARIABLE}|${NODE_OPTIONS}|${EXEC_A
  * @param {object} worker
  * @param {number} worker.id
  * @param {'json' | 'advanced'} worker.serialization
+ * @param {number} [worker.maxMessageSize]
  * @param {string[]} worker.args argv, beginning with the program's name and `execArgv`
  * @param {string[]} worker.execArgv
  * @param {string[]} worker.envPairs
@@ -125,7 +126,7 @@ const OURS = new RegExp(`^(?:NODE_UNIQUE_ID|${VARIABLE}|${NODE_OPTIONS}|${EXEC_A
  * @param {number} worker.place the number of the first descriptor that it has not got from the user
  * @returns {{ args: string[], envPairs: string[], word: string, descriptors: number[] }}
  */
-function startOfWorker({ id, serialization, args, execArgv, envPairs, otherUser, place }) {
+function startOfWorker({ id, serialization, maxMessageSize, args, execArgv, envPairs, otherUser, place }) {
   const descriptors = [];
   const words = [codeInMemory(), addon].map(given => {
     if (!given) return '-';
@@ -138,7 +139,7 @@ function startOfWorker({ id, serialization, args, execArgv, envPairs, otherUser,
   const options = file ? preloaded(file, args, execArgv, env) : { args, envPairs: env };
   return {
     ...options,
-    word: `${VARIABLE}=${[native.VERSION, id, serialization, ...words].join(' ')}`,
+    word: `${VARIABLE}=${[native.VERSION, id, serialization, maxMessageSize ?? '-', ...words].join(' ')}`,
     descriptors,
   };
 }

@@ -106,6 +106,7 @@ class ProcessHandle {
     const start = startOfWorker({
       id,
       serialization,
+      maxMessageSize: own.maxMessageSize,
       args,
       execArgv,
       envPairs,

@@ -50,6 +50,9 @@ extern "C" fn flush_at_exit() {
     FLUSHER.flush_all();
 }
 
+/// Bytes that a message may be longer because of a handle that comes along, and longer than any of the cluster's own.
+const ENVELOPE: usize = 64 * 1024;
+
 /// How many reads one readiness of the socket is good for, before others on the loop get their turn.
 const READS: u32 = 16;
 
@@ -83,7 +86,7 @@ struct End {
 /// What the other process may cost us.
 #[napi(object)]
 pub struct Limits {
-    /// Bytes of the longest message it may send.
+    /// Bytes of the longest message it may send, without the envelope of a handle.
     pub max_message_size: Option<u32>,
     /// Bytes that may wait for it; without a number, as many as memory has room for.
     pub max_queued_bytes: Option<f64>,
@@ -168,7 +171,7 @@ impl Channel {
         let end = End {
             turn: Some(Turn::new(env, &core, &watch)?),
             core: Some(core),
-            incoming: Incoming::new(longest.map_or(LIMIT, |longest| longest as usize)),
+            incoming: Incoming::new(longest.map_or(LIMIT, |longest| LIMIT.min(longest as usize + ENVELOPE))),
             watch: Some(watch),
             reads,
             more,

@@ -15,7 +15,9 @@ pub enum Error {
         errno: Errno,
     },
     /// The peer announced a frame that is larger than the limit.
-    #[error("a frame of {length} bytes was announced, the limit is {limit}: the other process does not speak this protocol, or sent too large a message")]
+    #[error(
+        "a frame of {length} bytes was announced, the limit is {limit}: the other process does not speak this protocol"
+    )]
     FrameTooLarge {
         /// Bytes announced.
         length: usize,

@@ -2,6 +2,7 @@
 
 // A worker that does as DO says, beside a good one, under limits.
 
+const fs = require('node:fs');
 const cluster = require('rust-cluster');
 
 const LIMIT = 1024 * 1024;
@@ -32,7 +33,8 @@ if (cluster.isPrimary) {
   process.send('ready');
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 } else {
-  // The longest that is allowed, quotes and all, and one that is longer.
-  process.send('x'.repeat(65534));
-  process.send('x'.repeat(65535));
+  // What a worker of ours does not send: more than is allowed, with what an envelope takes.
+  const header = Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]);
+  header.writeUInt32LE(2 * 65536 + 1);
+  process.send('ready', () => fs.writeSync(process.channel.fd, header));
 }
