@@ -11,11 +11,12 @@ use std::rc::Rc;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use napi::bindgen_prelude::*;
-use napi::{sys, JsString, JsValue};
+use napi::{JsString, JsValue};
 use napi_derive::napi;
 use nix::errno::Errno;
 
 use super::callback::Callback;
+use super::text::{append_string, append_utf8, string, whole};
 use super::uv::Prepare;
 use super::watch::Watch;
 use super::{function, own, Result};
@@ -23,7 +24,7 @@ use crate::messages::channel::{Channel as Core, Pushed};
 use crate::messages::flusher::Flusher;
 use crate::messages::frame::{Kind, LIMIT};
 use crate::messages::incoming::{Incoming, Read, Run};
-use crate::messages::parts::{self, Text};
+use crate::messages::parts;
 use crate::os::error::Error;
 use crate::os::socket;
 
@@ -56,6 +57,28 @@ const ENVELOPE: usize = 64 * 1024;
 /// How many reads one readiness of the socket is good for, before others on the loop get their turn.
 const READS: u32 = 16;
 
+/// How long `read` goes on asking the socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Budget {
+    /// So many reads at most, fewer if one shows that it was the last: the loop says when there is more.
+    Reads(u32),
+    /// Until nothing is there.
+    UntilEmpty,
+}
+
+impl Budget {
+    const SPENT: Budget = Budget::Reads(0);
+
+    /// What is left of it after a read.
+    fn after(self, read: Read) -> Budget {
+        match (self, read) {
+            (Budget::UntilEmpty, _) => Budget::UntilEmpty,
+            (Budget::Reads(_), Read::Last) => Budget::SPENT,
+            (Budget::Reads(left), _) => Budget::Reads(left.saturating_sub(1)),
+        }
+    }
+}
+
 /// `read` found nothing more for now.
 const NOTHING: i32 = 0;
 /// `read` found the end of the stream.
@@ -76,7 +99,7 @@ struct End {
     incoming: Incoming,
     watch: Option<Rc<Watch>>,
     turn: Option<Turn>,
-    reads: Rc<Cell<u32>>,
+    budget: Rc<Cell<Budget>>,
     /// Whether `read` may find more, in this readiness of the socket.
     more: Rc<Cell<bool>>,
     ended: bool,
@@ -152,12 +175,12 @@ impl Channel {
         // SAFETY: JavaScript got the number from `fork`, or it was inherited for this, and gives it away.
         let socket = unsafe { own(fd)? };
         let core = Arc::new(Core::new(socket));
-        let reads = Rc::new(Cell::new(0));
+        let budget = Rc::new(Cell::new(Budget::SPENT));
         let (readable, written) = (callback(env, &onread), callback(env, &onwrite));
         let more = Rc::new(Cell::new(false));
-        let (budget, may_more) = (Rc::clone(&reads), Rc::clone(&more));
+        let (new_budget, may_more) = (Rc::clone(&budget), Rc::clone(&more));
         let readable = move || {
-            budget.set(READS);
+            new_budget.set(Budget::Reads(READS));
             // A call ends with JavaScript's ticks and promises: those of one run's listeners come before the next run.
             loop {
                 may_more.set(false);
@@ -173,7 +196,7 @@ impl Channel {
             core: Some(core),
             incoming: Incoming::new(longest.map_or(LIMIT, |longest| LIMIT.min(longest as usize + ENVELOPE))),
             watch: Some(watch),
-            reads,
+            budget,
             more,
             ended: false,
             most_queued: most_queued.map_or(usize::MAX, |most| most as usize),
@@ -259,7 +282,7 @@ impl Channel {
     /// Has `read` go on until nothing is there, although the loop does not say so.
     #[napi]
     pub fn drain(&self) {
-        self.end.borrow().reads.set(u32::MAX);
+        self.end.borrow().budget.set(Budget::UntilEmpty);
     }
 
     /// Reads no more: what is left to be written is all that the channel is still open for.
@@ -372,24 +395,15 @@ impl End {
                     (&[payload], Kind::Parts, None) => Either4::B(read_parts(env, payload)?),
                     _ => Either4::C(messages(env, run, scratch)?),
                 };
-                self.more.set(self.incoming.has_run() || self.reads.get() > 0);
+                self.more.set(self.incoming.has_run() || self.budget.get() != Budget::SPENT);
                 return Ok(found);
             }
-            let found = match (&self.core, self.reads.get()) {
-                _ if self.ended => END,
-                (None, _) => END,
-                (_, 0) => NOTHING,
-                (Some(core), left) => {
-                    self.reads.set(left - 1);
-                    match self.incoming.read(core.socket())? {
-                        Read::Some => continue,
-                        Read::Last => {
-                            // The loop says when there is more.
-                            if left < READS + 1 {
-                                self.reads.set(0);
-                            }
-                            continue;
-                        }
+            let found = match &self.core {
+                Some(core) if !self.ended && self.budget.get() != Budget::SPENT => {
+                    let read = self.incoming.read(core.socket())?;
+                    self.budget.set(self.budget.get().after(read));
+                    match read {
+                        Read::Some | Read::Last => continue,
                         Read::Nothing => NOTHING,
                         Read::End => {
                             self.ended = true;
@@ -402,6 +416,8 @@ impl End {
                         }
                     }
                 }
+                Some(_) if !self.ended => NOTHING,
+                _ => END,
             };
             return Ok(Either4::D(found));
         }
@@ -490,97 +506,5 @@ fn gather(payloads: &[&[u8]], scratch: Unknown<'_>) -> Option<Buffer> {
             fill(&mut made);
             Some(made.into())
         }
-    }
-}
-
-/// JavaScript's string of UTF-8 text. Plain ASCII, as most messages are, needs no decoding; what is not UTF-8 will
-/// be no JSON either, or a wrong letter in a string.
-fn string<'a>(env: Env, text: &[u8]) -> Result<Unknown<'a>> {
-    let create = if text.is_ascii() { sys::napi_create_string_latin1 } else { sys::napi_create_string_utf8 };
-    made(env, |value| {
-        // SAFETY: called by JavaScript, in its handle scope; `text` is valid for its length.
-        unsafe { create(env.raw(), text.as_ptr().cast(), text.len() as isize, value) }
-    })
-}
-
-/// JavaScript's string of one that travelled beside a message's text.
-fn whole<'a>(env: Env, text: Text<'_>) -> Result<Unknown<'a>> {
-    match text {
-        Text::Latin1(bytes) => made(env, |value| {
-            // SAFETY: as in `string`.
-            unsafe { sys::napi_create_string_latin1(env.raw(), bytes.as_ptr().cast(), bytes.len() as isize, value) }
-        }),
-        Text::Utf16(bytes) => {
-            let units: Vec<_> = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
-            made(env, |value| {
-                // SAFETY: as in `string`.
-                unsafe { sys::napi_create_string_utf16(env.raw(), units.as_ptr(), units.len() as isize, value) }
-            })
-        }
-    }
-}
-
-fn made<'a>(env: Env, create: impl FnOnce(*mut sys::napi_value) -> sys::napi_status) -> Result<Unknown<'a>> {
-    let mut value = std::ptr::null_mut();
-    if create(&mut value) != sys::Status::napi_ok {
-        return Err(Error::os("napi_create_string", Errno::ENOMEM).into());
-    }
-    // SAFETY: the string made above.
-    Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), value) })
-}
-
-/// Appends a JavaScript string: its ASCII, or its UTF-16, which is said by `true`.
-fn append_string(env: sys::napi_env, value: sys::napi_value, bytes: &mut Vec<u8>) -> bool {
-    /// So much more room than units, that what is not ASCII takes more bytes than units, however it is cut: room
-    /// for a character of four bytes, and a NUL.
-    const MORE: usize = 5;
-    let start = bytes.len();
-    let mut length = 0;
-    // SAFETY: asks for the length of a string, in units.
-    unsafe { sys::napi_get_value_string_utf16(env, value, std::ptr::null_mut(), 0, &mut length) };
-    bytes.reserve(length + MORE);
-    let room = bytes.spare_capacity_mut();
-    let mut written = 0;
-    // SAFETY: a string, and room of ours to write it to; `written` bytes of it are initialised then. What does not
-    // fit is cut at a character.
-    unsafe {
-        sys::napi_get_value_string_utf8(env, value, room.as_mut_ptr().cast(), length + MORE, &mut written);
-        bytes.set_len(start + written);
-    }
-    if written == length {
-        return false;
-    }
-    bytes.truncate(start);
-    let mut units = vec![0; length + 1];
-    // SAFETY: a string, and room for its units and a NUL.
-    unsafe { sys::napi_get_value_string_utf16(env, value, units.as_mut_ptr(), units.len(), &mut length) };
-    bytes.extend(units[..length].iter().flat_map(|unit| unit.to_le_bytes()));
-    true
-}
-
-/// Appends a JavaScript string as UTF-8, without a copy in between.
-fn append_utf8(env: sys::napi_env, value: sys::napi_value, bytes: &mut Vec<u8>) {
-    /// UTF-16 units up to which room for the longest text is made; for more, the length in UTF-8 is asked for,
-    /// which costs a walk over the string.
-    const SHORT: usize = 4096;
-    /// A unit takes at most so many bytes of UTF-8.
-    const UNIT: usize = 3;
-    let mut length = 0;
-    // SAFETY: asks for the length of a string, in units.
-    unsafe { sys::napi_get_value_string_utf16(env, value, std::ptr::null_mut(), 0, &mut length) };
-    if length <= SHORT {
-        length *= UNIT;
-    } else {
-        // SAFETY: asks for its length in bytes.
-        unsafe { sys::napi_get_value_string_utf8(env, value, std::ptr::null_mut(), 0, &mut length) };
-    }
-    // The last is a NUL, which is not counted.
-    bytes.reserve(length + 1);
-    let room = bytes.spare_capacity_mut();
-    let mut written = 0;
-    // SAFETY: a string, and room of ours to write it to; `written` bytes of it are initialised then.
-    unsafe {
-        sys::napi_get_value_string_utf8(env, value, room.as_mut_ptr().cast(), room.len(), &mut written);
-        bytes.set_len(bytes.len() + written);
     }
 }

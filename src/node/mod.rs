@@ -9,6 +9,7 @@ mod channel;
 mod fork;
 mod intake;
 mod listen;
+mod text;
 mod uv;
 mod watch;
 
