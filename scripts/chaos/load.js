@@ -69,11 +69,15 @@ class Crowd {
   #stopped = false;
   #clients;
 
-  /** @param {{ clients: number, patience?: number, untilRefused?: boolean }} options */
-  constructor(target, { clients, patience = 10_000, untilRefused = false }) {
+  /**
+   * @param {{ clients: number, patience?: number, untilRefused?: boolean, visitor?: () => typeof attempt }} options
+   *   `visitor`: makes what a client does, each time, in the place of `attempt`
+   */
+  constructor(target, { clients, patience = 10_000, untilRefused = false, visitor = () => attempt }) {
     const client = async () => {
+      const visit = visitor();
       while (!this.#stopped) {
-        const one = await attempt(target, patience);
+        const one = await visit(target, patience);
         this.attempts.push(one);
         if (untilRefused && one.outcome === 'refused') return;
       }

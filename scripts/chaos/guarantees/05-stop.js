@@ -1,10 +1,11 @@
 'use strict';
 
 // Stop: a rolling restart under load loses no request, whoever disconnects the worker, and messages that were
-// sent before are delivered. cluster.disconnect() loses no connection either: those that come later are refused.
+// sent before are delivered: the same of servers whose close() ends connections. cluster.disconnect() loses no connection either: those that come later are refused.
 
 const { withProgram } = require('../program');
 const { Crowd, outcomes } = require('../load');
+const web = require('../web');
 
 /** Messages in each direction before a worker leaves. */
 const MESSAGES = 200;
@@ -27,6 +28,10 @@ module.exports = {
       count(result, `${rounds} rolling restarts`, attempts, ({ outcome }) => outcome !== 'served');
       countMessages(result, program, rounds * 4);
     });
+    for (const kind of Object.keys(web.servers)) {
+      progress(`rolling restart, ${kind}`);
+      await restartWeb(kind, { way, random, short, result });
+    }
     for (let round = 0; round < (short ? 3 : 20); round++) {
       progress(`cluster.disconnect() ${round + 1}`);
       await withProgram('server.js', { way, env: { WORKERS: 4, DELAY: 5, WORK: 1 } }, program =>
@@ -36,6 +41,23 @@ module.exports = {
     return result;
   },
 };
+
+/** Requests on connections of their own, and on kept ones, while workers are replaced. */
+async function restartWeb(kind, { way, random, short, result }) {
+  await withProgram('server.js', { way, env: { WORKERS: 2, DELAY: 5, KIND: kind } }, async program => {
+    const port = await program.listening(2);
+    const patience = short ? 5000 : 10_000;
+    const crowd = kept => new Crowd(port, { clients: 8, patience, visitor: () => web.visitor(kind, kept) });
+    const crowds = [crowd(false), crowd(true)];
+    const rounds = short ? 2 : 10;
+    for (let round = 0; round < rounds; round++) {
+      for (const worker of program.serving) await replace(program, worker, random);
+    }
+    const attempts = (await Promise.all(crowds.map(crowd => crowd.stop()))).flat();
+    count(result, `${rounds} rolling restarts, ${kind}`, attempts, ({ outcome }) => outcome !== 'served');
+    countMessages(result, program, rounds * 2);
+  });
+}
 
 async function replace(program, worker, random) {
   const { id } = worker;

@@ -3,7 +3,7 @@
 // The cluster that most attacks are on: WORKERS workers that answer each connection with their number, after
 // WORK milliseconds of the processor's time and DELAY milliseconds of waiting, and then say what is said to them; and
 // the commands that the attacks need. LISTEN are the addresses to listen on, MOST the maxConnections of the workers'
-// servers, by turns (0: no limit). With KINDS the primary has descriptors of each kind of its own.
+// servers, by turns (0: no limit). KIND: the class of the servers, see ../web; they answer requests then. With KINDS the primary has descriptors of each kind of its own.
 
 const { spawn } = require('node:child_process');
 const dgram = require('node:dgram');
@@ -11,9 +11,10 @@ const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');
+const web = require('../web');
 const { cluster, say, note, obey, spin } = require('./tether');
 
-const { WORKERS = '4', REFORK, DEAF, KINDS, BUSY, WORK = '0', DELAY = '0', MOST, LISTEN } = process.env;
+const { WORKERS = '4', REFORK, DEAF, KINDS, BUSY, WORK = '0', DELAY = '0', MOST, LISTEN, KIND } = process.env;
 
 if (cluster.isPrimary) primary();
 else worker();
@@ -198,12 +199,13 @@ function worker() {
     else socket.write(`${id}\n`);
     socket.on('data', data => socket.write(data));
   };
+  const answer = (_request, response) => setTimeout(() => response.end(`${id}\n`), delay);
   for (const { udp, ...address } of JSON.parse(LISTEN)) {
     if (udp) {
       bind(id, address);
       continue;
     }
-    const server = net.createServer(serve);
+    const server = KIND ? web.servers[KIND](answer) : net.createServer(serve);
     const limit = most[id % most.length];
     if (limit) server.maxConnections = limit;
     server.on('error', ({ code }) => say('refused', { id, code }));
