@@ -191,7 +191,7 @@ test('defect of tests: an unexpected exit code of a worker fails a test', async 
 const invariants = [
   {
     defect: 'bun#28764: a partial sendmsg',
-    file: 'src/messages/channel.rs',
+    file: 'src/messages/channel/tests.rs',
     holds: 'fn a_descriptor_is_attached_once_however_short_the_writes_are',
   },
   {
@@ -202,7 +202,7 @@ const invariants = [
   { defect: 'bun#37427: MSG_CMSG_CLOEXEC is asked', file: 'src/os/socket.rs', holds: 'CMSG_CLOEXEC' },
   {
     defect: 'bun#38242: descriptors that no frame announces are closed',
-    file: 'src/messages/channel.rs',
+    file: 'src/messages/incoming/tests.rs',
     holds: 'fn a_descriptor_that_no_frame_announces_ends_the_stream',
   },
   {
