@@ -117,15 +117,20 @@ function primary() {
       for (let i = 0; i < count; i++) worker?.send(text);
       say('sent', { id, count });
     },
-    async sendHandles({ id, count, name, bare }) {
-      const handle = bare ? undefined : await server();
-      const worker = cluster.workers[id];
-      // Each in a turn of its own. What is not sent is told, as 'error' or to the callback.
+    async sendHandles({ id, count }) {
+      const given = await server();
+      // Each in a turn of its own; what cannot be sent is told to the callback.
       for (let i = 0; i < count; i++) {
-        worker?.send({ name }, handle, error => error && say('unsent', { id, name, code: error.code }));
+        cluster.workers[id]?.send({ name: `${i}` }, given, () => {});
         await new Promise(setImmediate);
       }
       say('sent', { id, count });
+    },
+    async sendNames({ id, names }) {
+      const given = await server();
+      for (const [index, name] of names.entries()) {
+        cluster.workers[id].send({ name }, index === 1 ? given : undefined);
+      }
     },
     turn() {
       // What is closed now is closed for the kernel in one of the next turns.
