@@ -34,7 +34,10 @@ const ATTACKS = {
   shortPacket: /BAD_HANDOFF/,
   longPacket: /BAD_HANDOFF/,
   bareReturn: /BAD_HANDOFF/,
+  inventedRoom: null,
+  roomWithDescriptor: /BAD_HANDOFF/,
   inventedConnection: /BAD_HANDOFF/,
+  foreignConnection: /BAD_HANDOFF/,
   inventedProbe: /BAD_HANDOFF/,
   strangeListener: /BAD_HANDOFF/,
   shutHandoff: null,
@@ -44,7 +47,7 @@ const ATTACKS = {
 const MOST_CPU = 0.25;
 
 /** Those on the handoff queue, which Node's own cluster has not. */
-const ON_HANDOFF = /Packet|Return|invented|Listener|Handoff/;
+const ON_HANDOFF = /Packet|Return|room|invented|foreign|Listener|Handoff/i;
 
 module.exports = {
   title: 'Hostile or broken workers',

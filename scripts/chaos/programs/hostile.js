@@ -73,12 +73,17 @@ function pipeOver(fd) {
   return pipe;
 }
 
-/** Sends bytes, each time with a descriptor: that of a Unix socket. */
-function sendWith(pipe, bytes, count = 1) {
-  const { WriteWrap } = process.binding('stream_wrap');
+/** The handle of a Unix socket. */
+function unixSocket() {
   const { Pipe, constants } = process.binding('pipe_wrap');
   const handle = new Pipe(constants.SOCKET);
   handle.open(native.openSocket('pipe'));
+  return handle;
+}
+
+/** Sends bytes, each time with a descriptor. */
+function sendWith(pipe, bytes, count = 1, handle = unixSocket()) {
+  const { WriteWrap } = process.binding('stream_wrap');
   for (let i = 0; i < count; i++) {
     const request = new WriteWrap();
     request.oncomplete = () => {};
@@ -116,6 +121,23 @@ const strange = [
   { ack: {} },
   { act: 'exitedAfterDisconnect', seq: null },
 ];
+
+/** What a worker says of a listener: see src/connections/handoff.rs. The highest bit: it has room again. */
+function packet(listener) {
+  const bytes = Buffer.alloc(6);
+  bytes.writeUInt32LE(listener);
+  return bytes;
+}
+
+const ROOM = 0x80000000;
+
+/** Gives back a connection that came to another address. */
+function foreignConnection() {
+  const server = net.createServer(socket => sendWith(pipeOver(handoff), packet(1), 1, socket._handle));
+  server.listen({ port: 0, host: '127.0.0.1', exclusive: true }, () => {
+    net.connect(server.address().port, '127.0.0.1').on('error', () => {});
+  });
+}
 
 /** Asks the primary to listen on, or to read from, its own descriptor of each number. */
 function nameDescriptors() {
@@ -201,10 +223,15 @@ module.exports = {
   bytesOnHandoff: bytes => write(handoff, bytes),
   shortPacket: () => write(handoff, Buffer.from([1, 0, 0])),
   longPacket: () => write(handoff, Buffer.alloc(60_000, 1)),
-  bareReturn: () => write(handoff, Buffer.from([1, 0, 0, 0])),
+  bareReturn: () => write(handoff, packet(1)),
+  // Of listeners that it never refused, and that there are not.
+  inventedRoom: () =>
+    [1, 2, 0, 0x7fffffff].forEach(listener => void write(handoff, packet((ROOM | listener) >>> 0))),
+  roomWithDescriptor: () => sendWith(pipeOver(handoff), packet((ROOM | 1) >>> 0)),
   // More than it can have been handed.
-  inventedConnection: () => sendWith(pipeOver(handoff), Buffer.from([1, 0, 0, 0]), 500),
-  inventedProbe: () => sendWith(pipeOver(handoff), Buffer.from([0, 0, 0, 0])),
-  strangeListener: () => sendWith(pipeOver(handoff), Buffer.from([0xff, 0xff, 0xff, 0xff]), 500),
+  inventedConnection: () => sendWith(pipeOver(handoff), packet(1), 500),
+  foreignConnection,
+  inventedProbe: () => sendWith(pipeOver(handoff), packet(0)),
+  strangeListener: () => sendWith(pipeOver(handoff), packet(0x7fffffff), 500),
   shutHandoff: () => shutdown(handoff),
 };
