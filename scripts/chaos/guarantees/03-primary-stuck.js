@@ -61,7 +61,8 @@ async function loop(program, { ms, result, victims = [] }) {
   const attempts = (await Promise.all(rains.map(rain => rain.stop()))).flat();
   await program.events('unblocked', blocked + 1);
   const waited = lag();
-  const bound = one => (one.start < killed && one.end > killed - BOUND ? AFTER_DEATH : BOUND) + waited;
+  // A connection is late by the machine three times at most: as it is accepted, served and answered.
+  const bound = one => (one.start < killed && one.end > killed - BOUND ? AFTER_DEATH : BOUND) + 3 * waited;
   const late = attempts.filter(one => one.outcome === 'served' && latency(one) > bound(one));
   const { served, refused, reset, hung } = outcomes(attempts);
   result.tried += attempts.length;

@@ -131,8 +131,9 @@ function packet(listener) {
 
 const ROOM = 0x80000000;
 
-/** Gives back a connection that came to another address. */
-function foreignConnection() {
+/** Gives back a connection that came to another address, once it has been handed one by then. */
+async function foreignConnection() {
+  await new Promise(resolve => setTimeout(resolve, 400));
   const server = net.createServer(socket => sendWith(pipeOver(handoff), packet(1), 1, socket._handle));
   server.listen({ port: 0, host: '127.0.0.1', exclusive: true }, () => {
     net.connect(server.address().port, '127.0.0.1').on('error', () => {});
