@@ -178,8 +178,9 @@ let handle;
 
 /** A server that can be sent. */
 function server() {
-  handle ??= new Promise(resolve => {
-    const one = net.createServer().listen(0, '127.0.0.1', () => resolve(one));
+  handle ??= new Promise((resolve, reject) => {
+    const one = net.createServer().on('error', reject);
+    one.listen(0, '127.0.0.1', () => resolve(one));
   });
   return handle;
 }
