@@ -331,8 +331,10 @@ fn read(received: Received, buffer: &Buffer, mut descriptors: Vec<OwnedFd>, work
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::alone::{alone, limit, take_numbers};
     use nix::sys::socket::SockType;
     use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
     fn queue() -> (Queue, Intake) {
@@ -537,5 +539,44 @@ mod tests {
         drop(queue);
         crate::os::alone::until_readable(&intake.far());
         assert!(matches!(intake.take(), Ok(Taken::End)));
+    }
+
+    #[test]
+    fn what_finds_no_number_stays_in_the_queue_for_whoever_has_one() {
+        alone(|| {
+            limit(64);
+            let (mut queue, mut intake) = queue();
+            let clients = [put(&mut queue, 1), put(&mut queue, 2)];
+            let mut taken_numbers = take_numbers(0);
+            assert!(matches!(intake.take(), Ok(Taken::Starved)));
+            assert!(matches!(queue.take_back(), Ok(Taken::Starved)));
+            assert_eq!(queue.depth().unwrap(), 2);
+            taken_numbers.pop();
+            let [first, second] = clients;
+            let connection = taken(intake.take());
+            assert_eq!(intake.give_back(1, connection.socket), Sent::All);
+            says_hello(taken(queue.receive()), first);
+            says_hello(taken(queue.take_back()), second);
+        });
+    }
+
+    #[test]
+    fn a_worker_cannot_hide_what_it_has_not_taken() {
+        let (mut queue, intake) = queue();
+        let client = put(&mut queue, 1);
+        let skipped: nix::libc::c_int = 1000;
+        // SAFETY: the value is a number of the length that is said.
+        let failed = unsafe {
+            let (fd, length) = (intake.far().as_raw_fd(), size_of_val(&skipped) as u32);
+            nix::libc::setsockopt(
+                fd,
+                nix::libc::SOL_SOCKET,
+                nix::libc::SO_PEEK_OFF,
+                (&raw const skipped).cast(),
+                length,
+            )
+        };
+        assert_eq!(failed, 0);
+        says_hello(taken(queue.take_back()), client);
     }
 }

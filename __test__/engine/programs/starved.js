@@ -9,7 +9,7 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { Worker } = require('node:worker_threads');
 const { cases, say } = require('../../support/cases');
-const { intake } = require('../../support/descriptors');
+const { intake, sockets } = require('../../support/descriptors');
 
 /** Takes all descriptors but so many. */
 function take(free = 0, taken = []) {
@@ -213,11 +213,13 @@ cases({
     async primary(cluster) {
       const worker = cluster.fork();
       await once(worker, 'message');
+      const before = sockets();
       // Enough to open it, and one short of what sends it.
       let taken = take(1);
       worker.send('bind');
       say('first', (await once(worker, 'message'))[0]);
       free(taken);
+      say('left open', sockets() - before);
       taken = take(2);
       worker.send('bind');
       say('second', (await once(worker, 'message'))[0]);
