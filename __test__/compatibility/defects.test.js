@@ -197,7 +197,7 @@ const invariants = [
   {
     defect: 'bun#37427, bun#38242, deno#33605: MSG_CTRUNC is checked',
     file: 'src/os/socket.rs',
-    holds: 'CTRUNC',
+    holds: 'fn beside_threads_that_take_the_last_numbers_nothing_is_lost',
   },
   { defect: 'bun#37427: MSG_CMSG_CLOEXEC is asked', file: 'src/os/socket.rs', holds: 'CMSG_CLOEXEC' },
   {
