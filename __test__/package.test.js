@@ -23,6 +23,18 @@ test('a release builds all targets, and no others', () => {
   assert.deepEqual(built.sort(), manifest.napi.targets.toSorted());
 });
 
+test('bundlers and file tracers find every addon that is released by a literal name', () => {
+  const named = [...read('lib/native.js').matchAll(/require\('(?:rust-cluster-)([\w-]+)'\)/g)].map(
+    ([, name]) => name,
+  );
+  const targets = manifest.napi.targets.map(target => {
+    const [arch, , , libc] = target.split('-');
+    return `linux-${{ x86_64: 'x64', aarch64: 'arm64' }[arch]}-${libc}`;
+  });
+  assert.deepEqual(named.sort(), targets.sort());
+  assert.match(read('lib/native.js'), /require\('\.\.\/rust-cluster\.node'\)/);
+});
+
 test('the package can be installed everywhere, and asks for no package that is not published', () => {
   const { os, cpu, dependencies, optionalDependencies } = manifest;
   assert.deepEqual(

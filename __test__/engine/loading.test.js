@@ -57,6 +57,85 @@ test("of the platform packages it looks for that of this Node's C library", t =>
   assert.deepEqual(tried(program), [`rust-cluster-linux-${process.arch}-musl`]);
 });
 
+/** What require() says of the package in `folder`, with that in the environment. */
+function refusal(folder, { env, cwd, args = [] } = {}) {
+  const program = `try { require(${JSON.stringify(folder)}); console.log('loaded') } catch (error) { console.log(error.code + '\\n' + error.message) }`;
+  const options = { encoding: 'utf8', cwd, env: { ...process.env, ...env } };
+  const { stdout, signal } = spawnSync(process.execPath, [...args, '-e', program], options);
+  assert.equal(signal, null, 'how the process ended');
+  return stdout;
+}
+
+/** An addon that is none, and why. */
+const BROKEN = {
+  'cut off': [addon => addon.subarray(0, addon.length / 2), /it is cut off: \d+ of \d+ bytes/],
+  'cut off by a byte': [addon => addon.subarray(0, -1), /it is cut off: \d+ of \d+ bytes/],
+  empty: [() => Buffer.alloc(0), /it is no addon \(0 bytes\)/],
+  'a text': [() => Buffer.from('version https://example.org/spec/v1'), /it is no addon \(35 bytes\)/],
+  'for another processor': [
+    addon => withMachine(addon, process.arch === 'arm64' ? 62 : 183),
+    /it is for (x64|arm64), and this is/,
+  ],
+  'of another version': [
+    addon => replaced(addon, require('../../package.json').version, '9.9.9'),
+    /it is of version/,
+  ],
+};
+
+function withMachine(addon, machine) {
+  addon.writeUInt16LE(machine, 18);
+  return addon;
+}
+
+function replaced(addon, text, other) {
+  for (let at = addon.indexOf(text); at >= 0; at = addon.indexOf(text, at + 1)) addon.write(other, at);
+  return addon;
+}
+
+for (const [what, [make, says]] of Object.entries(BROKEN)) {
+  test(`an addon that is ${what} is refused, and nothing worse happens`, t => {
+    const folder = withoutBinary(t);
+    const addon = fs.readFileSync(path.join(root, 'rust-cluster.node'));
+    fs.writeFileSync(path.join(folder, 'rust-cluster.node'), make(addon));
+    const said = refusal(folder);
+    assert.match(said, /^ERR_RUST_CLUSTER_NO_BINARY\n/);
+    assert.match(said, says);
+  });
+}
+
+test('RUST_CLUSTER_BINARY is relative to the working directory, and the only place that is looked at', t => {
+  const folder = withoutBinary(t);
+  const relative = { env: { RUST_CLUSTER_BINARY: './rust-cluster.node' } };
+  assert.equal(refusal(folder, { ...relative, cwd: root }), 'loaded\n');
+  const said = refusal(root, { ...relative, cwd: folder });
+  assert.ok(said.includes(`  ${path.join(folder, 'rust-cluster.node')}\n    ENOENT`), said);
+  assert.match(said, /set RUST_CLUSTER_BINARY to an addon/);
+});
+
+test('where Node may load no addons, that is what it says', () => {
+  const permission = process.allowedNodeEnvironmentFlags.has('--permission')
+    ? '--permission'
+    : '--experimental-permission';
+  for (const args of [['--no-addons'], [permission, '--allow-fs-read=*']])
+    assert.match(refusal(root, { args }), /To mend it, allow native addons: .*--no-addons.*--allow-addons/);
+});
+
+test('Bun and Deno have their own cluster, with one warning', () => {
+  for (const runtime of ['bun', 'deno']) {
+    const program = `
+      Object.defineProperty(process, 'versions', { value: { ...process.versions, ${runtime}: '1' } });
+      const own = require('node:cluster');
+      const { fork } = own;
+      process.on('warning', ({ code, message }) => console.log(code, message.match(/loaded on (\\w+)/)[1]));
+      console.log(require('./index.js') === own && own.fork === fork);
+      require('./register.js');`;
+    const { stdout, status } = node('-e', program);
+    assert.equal(status, 0);
+    const name = runtime[0].toUpperCase() + runtime.slice(1);
+    assert.deepEqual(stdout.split('\n'), ['true', `ERR_RUST_CLUSTER_UNSUPPORTED ${name}`]);
+  }
+});
+
 test("on another platform it is Node's own cluster, with one warning", () => {
   const program = `
     Object.defineProperty(process, 'platform', { value: 'sunos' });

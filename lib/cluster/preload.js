@@ -30,10 +30,11 @@ const OPTION = /--require "(?:[^"\\]|\\.)*\/preload\.js" ?/s;
 function becomeWorker() {
   const { version, code, addon, ...identity } = read(process.env[VARIABLE]);
   if (code) {
-    const { load, addonFile } = unpack(code);
+    const { load, forget, addonFile } = unpack(code);
     load.give('native', { load: once(() => loadAddon(addon, addonFile)), supported: true });
     leaveNoTrace();
     load('cluster/become_worker')(identity);
+    forget();
   } else {
     // Of a bundle: there are no files of ours, and so the code of the primary was not to be had.
     const { VERSION } = require('../native');
@@ -88,7 +89,7 @@ function refusal(reason) {
 
 /**
  * The primary's code.
- * @returns {{ load: Function, addonFile: string }} `load` is the `require` of its modules, by their names in lib/
+ * @returns {{ load: Function, forget: Function, addonFile: string }} `load` is the `require` of its modules, by their names in lib/
  */
 function unpack({ fd, stat }) {
   const size = Number(stat.size);
@@ -107,7 +108,9 @@ function unpack({ fd, stat }) {
     const cachedData = cached > 0 ? bytes.subarray(start - cached, start) : undefined;
     parts.set(name, { filename, text, cachedData });
   }
-  return { load: loader(parts), addonFile };
+  // What V8 has read is of no use any more. Older versions of Node let go of it when they collect garbage.
+  const forget = () => bytes.buffer.transfer?.(0);
+  return { load: loader(parts), forget, addonFile };
 }
 
 /** The `require` of modules that lie in memory, by their names in lib/. */
