@@ -111,3 +111,19 @@ test('handles: of a socket that was sent already, the message goes alone', async
   const said = await handles('a socket that was sent already', { exits: [0] });
   assert.deepEqual(said, { first: ['Socket'], second: ['undefined'] });
 });
+
+for (const when of ['before', 'after']) {
+  const skip = !differences.unheardErrors && "it ends Node's own primary";
+  test(`handles: sockets that are reset ${when} they arrive do not end a primary that does not look`, {
+    skip,
+  }, async () => {
+    const env = { WHEN: when };
+    const said = await handles('sockets that are reset', {
+      env,
+      exits: [0],
+      stderr: /UNHEARD|trace-warnings/,
+    });
+    // Once a worker, however many there are.
+    assert.deepEqual(said, { warning: ['ERR_RUST_CLUSTER_UNHEARD'] });
+  });
+}

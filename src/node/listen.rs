@@ -59,6 +59,10 @@ impl Query {
                 let port = u16::try_from(port).map_err(|_| Error::os("bind", Errno::EINVAL))?;
                 let host = host.clone().filter(|host| !host.is_empty());
                 match host {
+                    // A zone is IPv6's, and so is a colon. libuv reads the one kind or the other.
+                    Some(host) if udp && host.contains(':') != (self.address_type.as_deref() == Some("udp6")) => {
+                        Err(Error::os("bind", Errno::EINVAL))
+                    }
                     Some(host) if udp => {
                         let reuse_address = flags & REUSE_ADDRESS != 0;
                         Ok(Request::Udp { host, port, ipv6_only, reuse_address })

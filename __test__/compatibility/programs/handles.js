@@ -380,6 +380,33 @@ cases({
     counted('receiver', bothThousands),
   ),
 
+  /** The primary looks at no handle. */
+  'sockets that are reset': {
+    primary(cluster) {
+      const worker = cluster.fork();
+      process.once('warning', () => worker.disconnect());
+      process.on('warning', ({ code }) => say('warning', code));
+      worker.on('message', () => worker.send('it has arrived'));
+    },
+    worker() {
+      const clients = [];
+      const reset = () => clients.pop().resetAndDestroy();
+      const server = net.createServer(socket => {
+        process.send('a socket', socket);
+        if (process.env.WHEN === 'before') reset();
+      });
+      server.listen({ port: 0, host: HOST, exclusive: true }, () => {
+        for (let n = 0; n < 2; n++) clients.push(net.connect(server.address().port, HOST));
+      });
+      let arrived = 0;
+      process.on('message', () => {
+        if (++arrived < 2) return;
+        while (clients.length > 0) reset();
+        server.close();
+      });
+    },
+  },
+
   'connections of a server': {
     primary(cluster) {
       const worker = cluster.fork();
