@@ -49,7 +49,7 @@ module.exports = {
     group: CONNECTIONS,
     when: 'round robin (document 004: requests are spread evenly)',
     node: 'skips a worker that has not answered yet',
-    ours: 'strict: even within one connection, as long as all workers run',
+    ours: 'even within one connection, as long as all workers take what they are given at once; one that has not taken it yet comes after those that have',
     why: 'nothing has to be answered',
     has: { rust: true, node: false },
   },

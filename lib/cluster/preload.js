@@ -172,9 +172,7 @@ function leaveNoTrace() {
   else delete env.NODE_OPTIONS;
   delete env[NODE_OPTIONS];
   if (env[EXEC_ARGV]) {
-    const { given, original } = JSON.parse(env[EXEC_ARGV]);
-    // A launcher may have put options of its own before them.
-    execArgv.splice(execArgv.length - given, given, ...original);
+    putBack(execArgv, JSON.parse(env[EXEC_ARGV]));
     delete env[EXEC_ARGV];
   }
   // Another array: Node is on its way through the old one, and would leave out who moves up.
@@ -183,6 +181,20 @@ function leaveNoTrace() {
   const value = preloads.filter((_, at) => at !== place);
   Object.defineProperty(process, '_preload_modules', { value, configurable: true, enumerable: true });
   delete require.cache[__filename];
+}
+
+/**
+ * Puts into `execArgv` what was left out of the command line.
+ * @param {string[]} execArgv as Node has it: a launcher may have put options of its own before those that it was given,
+ *   and the first of those that is no option of Node's begins the program
+ * @param {{ given: string[], original: string[] }} lists `given` is `original` without what loads this package
+ */
+function putBack(execArgv, { given, original }) {
+  let taken = Math.min(given.length, execArgv.length);
+  while (!given.slice(0, taken).every((word, place) => execArgv.at(place - taken) === word)) taken--;
+  let seen = 0;
+  const end = original.findIndex(word => word === given[seen] && seen++ === taken);
+  execArgv.splice(execArgv.length - taken, taken, ...(end < 0 ? original : original.slice(0, end)));
 }
 
 /** Where this was not run first: modules have names from the cluster object already. */

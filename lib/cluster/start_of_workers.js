@@ -152,8 +152,7 @@ function preloaded(file, [name, ...rest], execArgv, env) {
   envPairs.push(`NODE_OPTIONS=${preloadOption(file)}${left}`);
   if (left !== options) envPairs.push(`${NODE_OPTIONS}=${options}`);
   const given = withoutRegister(execArgv);
-  if (given !== execArgv)
-    envPairs.push(`${EXEC_ARGV}=${JSON.stringify({ given: given.length, original: execArgv })}`);
+  if (given !== execArgv) envPairs.push(`${EXEC_ARGV}=${JSON.stringify({ given, original: execArgv })}`);
   return { args: [name, ...given, ...rest.slice(execArgv.length)], envPairs };
 }
 

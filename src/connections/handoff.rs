@@ -123,8 +123,11 @@ impl Queue {
     pub fn put(&mut self, connection: &Connection) -> Result<bool> {
         let word = if connection.asks { connection.listener | ASKS } else { connection.listener };
         match self.send(word, Some(connection.socket.as_fd())) {
-            // A death does not say this: we hold the worker's end too.
-            Err(error) if is_end(&error) => Err(Error::HandoffShut { worker: self.worker }),
+            // A death does not say this: we hold the worker's end too. And a worker may refuse all descriptors
+            // (`SO_PASSRIGHTS`, EPERM), which must not keep them from others.
+            Err(error) if is_end(&error) || matches!(error, Error::Os { errno: Errno::EPERM, .. }) => {
+                Err(Error::HandoffShut { worker: self.worker })
+            }
             sent => sent,
         }
     }
@@ -512,6 +515,22 @@ mod tests {
         assert_eq!(queue.receive().unwrap_err(), Error::HandoffShut { worker: 7 });
         rustix::net::shutdown(intake.far(), rustix::net::Shutdown::Read).unwrap();
         assert_eq!(queue.put(&connection(1).0), Err(Error::HandoffShut { worker: 7 }));
+    }
+
+    #[test]
+    fn a_worker_that_takes_no_descriptors_is_found_out() {
+        const SO_PASSRIGHTS: nix::libc::c_int = 83;
+        let (mut queue, intake) = queue();
+        let off: nix::libc::c_int = 0;
+        // SAFETY: the value is a number of the length that is said.
+        let failed = unsafe {
+            let (level, value) = (nix::libc::SOL_SOCKET, (&raw const off).cast());
+            nix::libc::setsockopt(intake.far().as_raw_fd(), level, SO_PASSRIGHTS, value, size_of_val(&off) as u32)
+        };
+        // Before Linux 6.16 nobody can.
+        if failed == 0 {
+            assert_eq!(queue.put(&connection(1).0), Err(Error::HandoffShut { worker: 7 }));
+        }
     }
 
     #[test]
