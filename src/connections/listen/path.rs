@@ -16,6 +16,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{bind, connect, listen, socket, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
@@ -59,11 +61,16 @@ pub(super) fn open(path: &Path) -> Result<(OwnedFd, Option<BoundPath>)> {
     .map_err(|_| Error::os("bind", Errno::EINVAL))?;
     let socket = stream().map_err(|errno| Error::os("socket", errno))?;
     let bind = || bind(socket.as_raw_fd(), &address);
-    match bind() {
-        Err(Errno::EADDRINUSE) if abstract_name.is_none() && remove_abandoned(path, &address) => bind(),
-        result => result,
+    let mut bound = bind();
+    // Held until this function returns: who waits for it finds a path on which somebody listens.
+    let mut _lock = None;
+    if bound == Err(Errno::EADDRINUSE) && abstract_name.is_none() {
+        _lock = remove_abandoned(path, &address);
+        if _lock.is_some() {
+            bound = bind();
+        }
     }
-    .map_err(|errno| {
+    bound.map_err(|errno| {
         // libuv says EACCES where the folder does not exist, as Windows would.
         Error::os("bind", if errno == Errno::ENOENT { Errno::EACCES } else { errno })
     })?;
@@ -78,24 +85,36 @@ fn stream() -> nix::Result<OwnedFd> {
 }
 
 /// Removes the path of a socket that is gone: a primary that was killed has left it behind, nobody listens there,
-/// and nobody will.
-fn remove_abandoned(path: &Path, address: &UnixAddr) -> bool {
+/// and nobody will. Returns the right to bind it.
+///
+/// A socket is bound, then listens, then is gone: so one that is not bound without listening, and is asked after that
+/// and refuses, is gone.
+fn remove_abandoned(path: &Path, address: &UnixAddr) -> Option<OwnedFd> {
     // The number of an inode is given to others; not so with its time.
     let found = || {
         let metadata = symlink_metadata(path).ok().filter(|metadata| metadata.file_type().is_socket())?;
         Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
     };
-    let Some(socket @ (device, inode, ..)) = found() else { return false };
-    let Ok(_lock) = lock(device, inode) else { return false };
-    is_refused(address) && !is_bound(path) && found() == Some(socket) && remove_file(path).is_ok()
+    let socket @ (device, inode, ..) = found()?;
+    let lock = lock(device, inode).ok()?;
+    let gone = !is_bound(path) && is_refused(address) && found() == Some(socket) && remove_file(path).is_ok();
+    gone.then_some(lock)
 }
+
+/// How long the lock is waited for: it is held for microseconds, unless its holder is stopped.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The right to remove an abandoned path, while this is open.
 fn lock(device: u64, inode: u64) -> nix::Result<OwnedFd> {
     let lock = stream()?;
-    let name = format!("rust-cluster:{device}:{inode}");
-    bind(lock.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
-    Ok(lock)
+    let address = UnixAddr::new_abstract(format!("rust-cluster:{device}:{inode}").as_bytes())?;
+    let begin = Instant::now();
+    loop {
+        match bind(lock.as_raw_fd(), &address) {
+            Err(Errno::EADDRINUSE) if begin.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(1)),
+            result => return result.map(|()| lock),
+        }
+    }
 }
 
 /// Whether nobody listens at an address. It must not block: a server whose backlog is full would keep a blocking
@@ -125,7 +144,6 @@ mod tests {
     use crate::connections::listen::{Kind, Opened, Request};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::sync::Barrier;
-    use std::thread;
 
     fn listen_on(path: &Path) -> Result<Opened> {
         let opened = Opened::bind(&Request::Unix { path: path.to_owned() })?;
