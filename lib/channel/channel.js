@@ -12,9 +12,14 @@ const ADVANCED = 2;
 const CONTROL = 3;
 const END = -1;
 const STARVED = -2;
+/** In the place of a descriptor: one came, and the process had no number for it. */
+const LOST = -2;
 
 /** The longest message, where no limit is set: V8 has no longer strings. */
 const { MAX_STRING_LENGTH } = require('node:buffer').constants;
+
+/** How many times messages are taken at a call of Rust's, which costs as much as to take a small one. */
+const RUNS = 8;
 
 /** From how many bytes on a message is large: then the next one is likely to be, too. */
 const LARGE = 4096;
@@ -154,7 +159,9 @@ class Channel {
     this.advanced = serialization === 'advanced';
     this.native = new native.Channel(
       fd,
-      () => this.#receive(),
+      () => {
+        for (let runs = 0; runs < RUNS && this.#receive(); runs++);
+      },
       errno => this.#tried(errno),
       limits,
     );
@@ -350,8 +357,12 @@ class Channel {
 
   #deliverAll(messages, { kind, fd }) {
     if (kind === CONTROL) {
-      for (const message of messages) process.nextTick(this.#deliverControl, message, fd);
-    } else if (fd >= 0) {
+      for (const message of messages) {
+        const said =
+          fd === LOST ? { ...message, errno: -require('node:os').constants.errno.EMFILE } : message;
+        process.nextTick(this.#deliverControl, said, Math.max(fd, -1));
+      }
+    } else if (fd >= 0 || fd === LOST) {
       this.#adopt(messages[0], fd);
     } else {
       for (const message of messages) process.nextTick(this.#deliver, message);

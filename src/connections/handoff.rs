@@ -316,7 +316,7 @@ fn read(received: Received, buffer: &Buffer, mut descriptors: Vec<OwnedFd>, work
     let length = match received {
         Received::Nothing => return Ok(Taken::Nothing),
         Received::Starved(_) => return Ok(Taken::Starved),
-        Received::Lost => return Ok(Taken::Lost),
+        Received::Lost | Received::Truncated(_) => return Ok(Taken::Lost),
         Received::Bytes(0) if descriptors.is_empty() => return Ok(Taken::End),
         Received::Bytes(length) => length,
     };

@@ -20,8 +20,8 @@ pub struct Incoming {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// Descriptors that arrived and whose frames were not taken yet.
-    descriptors: VecDeque<OwnedFd>,
+    /// Descriptors that arrived and whose frames were not taken yet; `None`: it found no number.
+    descriptors: VecDeque<Option<OwnedFd>>,
     limit: usize,
 }
 
@@ -50,6 +50,8 @@ pub struct Run<'a> {
     pub payloads: Vec<&'a [u8]>,
     /// The descriptor that came with the frame.
     pub descriptor: Option<OwnedFd>,
+    /// Whether one came with the frame, and found no number.
+    pub lost: bool,
 }
 
 impl Incoming {
@@ -65,18 +67,20 @@ impl Incoming {
     pub fn read(&mut self, socket: BorrowedFd<'_>) -> Result<Read> {
         self.make_room();
         let mut descriptors = Vec::new();
-        // What is looked at first is copied twice. The rest of a large frame needs no look: a descriptor comes with the
-        // first byte of one.
         let rest = self.rest();
-        let room = &mut self.buffer[self.end..];
-        let wanted = if rest < READ { READ } else { rest.min(room.len()) };
-        let room = &mut room[..wanted];
+        let mut room = &mut self.buffer[self.end..];
+        // The rest of a large frame needs no look: a descriptor comes with the first byte of one.
+        if rest >= READ {
+            let wanted = rest.min(room.len());
+            room = &mut room[..wanted];
+        }
+        let wanted = room.len();
         let received = match rest {
             ..READ => socket::receive(socket, room, &mut descriptors)?,
             READ.. => socket::receive_bytes(socket, room)?,
         };
         let bytes = match received {
-            Received::Bytes(bytes) => bytes,
+            Received::Bytes(bytes) | Received::Truncated(bytes) => bytes,
             Received::Starved(seen) => self.receive_before_descriptor(socket, seen)?,
             Received::Nothing | Received::Lost => {
                 self.give_buffer();
@@ -90,7 +94,8 @@ impl Incoming {
         // A read ends at a descriptor, too.
         let last = bytes < wanted && descriptors.is_empty() && matches!(received, Received::Bytes(_));
         self.end += bytes;
-        self.descriptors.extend(descriptors);
+        self.descriptors.extend(descriptors.into_iter().map(Some));
+        self.descriptors.extend(matches!(received, Received::Truncated(_)).then_some(None));
         // A frame takes at least a header, and carries one descriptor at most.
         let announced = (self.end - self.start) / HEADER + 1;
         if self.descriptors.len() > announced {
@@ -136,7 +141,7 @@ impl Incoming {
     /// more use.
     pub fn next_run(&mut self) -> Result<Option<Run<'_>>> {
         let mut run: Option<(Kind, Vec<std::ops::Range<usize>>)> = None;
-        let mut descriptor = None;
+        let (mut descriptor, mut lost) = (None, false);
         loop {
             let header = match Header::decode(&self.buffer[self.start..self.end], self.limit) {
                 Ok(Some(header)) => header,
@@ -157,8 +162,9 @@ impl Incoming {
             frames.push(payload..payload + header.length);
             self.start = payload + header.length;
             if header.descriptor {
-                descriptor =
-                    Some(self.descriptors.pop_front().ok_or(Error::StrayDescriptor { received: 0, announced: 1 })?);
+                let stray = Error::StrayDescriptor { received: 0, announced: 1 };
+                descriptor = self.descriptors.pop_front().ok_or(stray)?;
+                lost = descriptor.is_none();
                 break;
             }
             if header.kind == Kind::Parts {
@@ -178,6 +184,7 @@ impl Incoming {
             kind,
             payloads: frames.into_iter().map(|frame| &self.buffer[frame]).collect(),
             descriptor,
+            lost,
         }))
     }
 

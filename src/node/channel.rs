@@ -85,6 +85,8 @@ const NOTHING: i32 = 0;
 const END: i32 = -1;
 /// `read` found that the process has no descriptor left; `resume` asks again.
 const STARVED: i32 = -2;
+/// In the place of a descriptor: one came, and found no number.
+const LOST: i32 = -2;
 
 /// The message stream between the primary and a worker.
 #[napi]
@@ -154,7 +156,7 @@ pub struct Messages<'env> {
     pub lengths: Option<Vec<u32>>,
     /// The scratch buffer, if the one that was given is too small.
     pub scratch: Option<Buffer>,
-    /// The descriptor that came with the message, -1 if none did.
+    /// The descriptor that came with the message, -1 if none did, -2 if it was lost: no number was free.
     pub fd: i32,
 }
 
@@ -391,7 +393,7 @@ impl End {
         loop {
             if let Some(run) = self.incoming.next_run()? {
                 let found = match (&run.payloads[..], run.kind, &run.descriptor) {
-                    (&[text], Kind::Json, None) => Either4::A(string(env, text)?),
+                    (&[text], Kind::Json, None) if !run.lost => Either4::A(string(env, text)?),
                     (&[payload], Kind::Parts, None) => Either4::B(read_parts(env, payload)?),
                     _ => Either4::C(messages(env, run, scratch)?),
                 };
@@ -460,7 +462,7 @@ fn messages<'env>(env: Env, run: Run<'_>, scratch: Unknown<'_>) -> Result<Messag
         }
         (_, payloads) => messages.json = Some(string(env, &array(payloads))?),
     }
-    messages.fd = run.descriptor.map_or(-1, IntoRawFd::into_raw_fd);
+    messages.fd = run.descriptor.map_or(if run.lost { LOST } else { -1 }, IntoRawFd::into_raw_fd);
     Ok(messages)
 }
 

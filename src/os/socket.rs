@@ -5,9 +5,11 @@
 //! - A descriptor is delivered with the first byte of the message it was attached to, so a partial write must not
 //!   attach it twice: [`send`] tells how many bytes went, and from one byte on the descriptor is gone.
 //! - A receiver that has no number left *loses* what it is sent (`MSG_CTRUNC`). Whether one is free cannot be known
-//!   before: other threads open files, and anybody may lower the limit. So we look before we take: `MSG_PEEK` installs
-//!   copies, and a copy that finds no number costs nothing. What was copied in full is then taken out of the queue;
-//!   [`Received::Starved`] is the rest.
+//!   before: other threads open files, and anybody may lower the limit. So near the limit we look before we take:
+//!   `MSG_PEEK` installs copies, and a copy that finds no number costs nothing. What was copied in full is then taken
+//!   out of the queue; [`Received::Starved`] is the rest. To look costs as much as to take, so it is left out while
+//!   [`MARGIN`] numbers are free. Should they all go before the next call, one descriptor is lost, which is said
+//!   ([`Received::Lost`], [`Received::Truncated`]) and taken for nothing else.
 //! - A peer may attach up to 253 descriptors, and options of a socket that is shared with it add others
 //!   (`SO_PASSPIDFD`): we own every one that the kernel installs.
 //!
@@ -23,6 +25,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::resource::{getrlimit, Resource};
 use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
 use rustix::net::{sendmsg, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
@@ -90,6 +93,36 @@ pub enum Received {
     Starved(usize),
     /// A packet was taken, and its descriptor found no number.
     Lost,
+    /// As `Bytes`, of a stream: the descriptor that goes with them found no number.
+    Truncated(usize),
+}
+
+/// Bytes that are looked at before they are taken.
+const LOOK: usize = 64 * 1024;
+
+/// How many numbers are left when nobody looks before he takes: more than others open while one call is made.
+const MARGIN: RawFd = 64;
+
+/// Tests go both ways by turns.
+#[cfg(any(test, fuzzing))]
+fn is_turn_to_look() -> bool {
+    static TURN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    TURN.fetch_xor(true, std::sync::atomic::Ordering::Relaxed)
+}
+
+#[cfg(not(any(test, fuzzing)))]
+const fn is_turn_to_look() -> bool {
+    false
+}
+
+/// Whether [`MARGIN`] numbers are free below the limit as it is now. The kernel gives out the lowest number, so they are
+/// as long as nobody has the first and the last of them.
+fn is_far_from_limit() -> bool {
+    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return false };
+    let limit = RawFd::try_from(limit).unwrap_or(RawFd::MAX);
+    // SAFETY: asks for the flags of a descriptor, and touches nothing.
+    let is_free = |number| unsafe { libc::fcntl(number, libc::F_GETFD) == -1 };
+    limit > MARGIN && is_free(limit - 1) && is_free(limit - MARGIN)
 }
 
 /// Takes bytes and descriptors out of a socket without blocking; descriptors are close-on-exec and are added to
@@ -98,6 +131,12 @@ pub enum Received {
 /// # Errors
 /// [`Error::Os`].
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<Received> {
+    if is_far_from_limit() && !is_turn_to_look() {
+        return receive_unseen(socket, buffer, descriptors);
+    }
+    // What is looked at first is copied twice.
+    let most = buffer.len().min(LOOK);
+    let buffer = &mut buffer[..most];
     let mut copies = Vec::new();
     let Some(seen) = receive_once(socket, buffer, libc::MSG_PEEK, Some(&mut copies))? else {
         return Ok(Received::Nothing);
@@ -111,6 +150,15 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], descriptors: &mut Vec<
         descriptors.append(&mut copies);
     }
     Ok(Received::Bytes(seen.bytes))
+}
+
+/// As [`receive`], without a look before.
+fn receive_unseen(socket: BorrowedFd<'_>, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<Received> {
+    let mut taken = Vec::new();
+    let Some(received) = receive_once(socket, buffer, 0, Some(&mut taken))? else { return Ok(Received::Nothing) };
+    let lost = received.truncated && taken.is_empty();
+    descriptors.append(&mut taken);
+    Ok(if lost { Received::Truncated(received.bytes) } else { Received::Bytes(received.bytes) })
 }
 
 /// As [`receive`], one packet of a socket from which another process takes packets too. No packet may be the same as
@@ -133,6 +181,10 @@ fn receive_after<const LENGTH: usize>(
     descriptors: &mut Vec<OwnedFd>,
     meanwhile: impl FnOnce(),
 ) -> Result<Received> {
+    if is_far_from_limit() && !is_turn_to_look() {
+        let received = receive_unseen(socket, packet, descriptors)?;
+        return Ok(if matches!(received, Received::Truncated(_)) { Received::Lost } else { received });
+    }
     let (mut copy, mut copies) = ([0; LENGTH], Vec::new());
     let Some(seen) = receive_once(socket, &mut copy, libc::MSG_PEEK, Some(&mut copies))? else {
         return Ok(Received::Nothing);
@@ -601,6 +653,25 @@ mod tests {
                 send_marked(&near, "packet");
                 assert_eq!((receive(&far), open()), (both("packet", "packet"), before));
             }
+        });
+    }
+
+    #[test]
+    fn without_a_look_a_descriptor_that_finds_no_number_is_told_as_lost() {
+        alone(|| {
+            let (near, far) = pair(SockType::Stream).unwrap();
+            send(near.as_fd(), b"hello", Some(null().as_fd())).unwrap();
+            send(near.as_fd(), b"after", None).unwrap();
+            limit(200);
+            assert!(is_far_from_limit());
+            let taken = take_numbers(0);
+            assert!(!is_far_from_limit());
+            let (mut buffer, mut descriptors) = ([0; 16], Vec::new());
+            let received = receive_unseen(far.as_fd(), &mut buffer, &mut descriptors).unwrap();
+            drop(taken);
+            assert_eq!((received, descriptors.len()), (Received::Truncated(5), 0));
+            let received = receive_unseen(far.as_fd(), &mut buffer, &mut descriptors).unwrap();
+            assert_eq!((received, descriptors.len()), (Received::Bytes(5), 0));
         });
     }
 }

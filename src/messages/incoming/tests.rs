@@ -240,3 +240,22 @@ fn the_rest_of_a_large_frame_is_read_up_to_a_descriptor_and_not_over_it() {
     let found = drain(&mut Incoming::new(LIMIT), far.as_fd());
     assert_eq!(found, [(vec![large], None), (vec!["next".into()], Some(7))]);
 }
+
+#[test]
+fn a_descriptor_that_found_no_number_is_lost_and_no_fault_of_the_peer() {
+    let (near, far) = socket::pair(SockType::Stream).unwrap();
+    let frame = |descriptor| Header { length: 0, kind: Kind::Json, descriptor }.encode();
+    socket::send(near.as_fd(), &frame(false), None).unwrap();
+    socket::send(near.as_fd(), &frame(true), Some(marked(1).as_fd())).unwrap();
+    socket::send(near.as_fd(), &frame(false), None).unwrap();
+    let mut incoming = Incoming::new(LIMIT);
+    let mut found = Vec::new();
+    while incoming.read(far.as_fd()).unwrap() != Read::Nothing {
+        // As if the kernel had dropped it.
+        incoming.descriptors.iter_mut().for_each(|descriptor| drop(descriptor.take()));
+        while let Some(run) = incoming.next_run().unwrap() {
+            found.push((run.payloads.len(), run.descriptor.is_some(), run.lost));
+        }
+    }
+    assert_eq!(found, [(1, false, false), (1, false, true), (1, false, false)]);
+}
