@@ -63,27 +63,45 @@ test('each of four workers answers in its turn', async () => {
   });
 });
 
-test('3760 requests, 50 at a time, are spread over four workers', async () => {
-  // A worker that the machine gives no processor for 70 ms is passed over for a while, and the log says so.
-  const passedOver = /Master Worker \d+ (stuck|recovered)$/;
-  const stderr = new RegExp(`Master Worker \\d+ online$|${passedOver.source}`);
+/** How many of the answers each worker has given. */
+function countAnswers(workers, responses) {
+  const counts = Object.fromEntries(workers.map(({ id, pid }) => [`worker${id},PID:${pid}`, 0]));
+  for (const { status, body } of responses) {
+    assert.equal(status, 200);
+    counts[body]++;
+  }
+  const total = Object.values(counts).reduce((sum, count) => sum + count);
+  assert.equal(total, responses.length, 'every answer is of one of the four');
+  return counts;
+}
+
+// A worker that the machine gives no processor is passed over for a while, and the log says so after 70 ms.
+const PASSED_OVER = /Master Worker \d+ (stuck|recovered)$/;
+
+test('requests, one after the other, are spread over four workers', async () => {
+  const stderr = new RegExp(`Master Worker \\d+ online$|${PASSED_OVER.source}`);
   const env = { PORT: await freePort(), WORKERS: 4, NODE_DEBUG: 'cluster' };
   await run('docs/programs/balance.js', { env, stderr }, async program => {
     const workers = await program.events('listening', 4);
-    const responses = await getMany(env.PORT, 3760, 50);
-    const even = differences.strictRoundRobin && !program.stderr.some(line => passedOver.test(line));
-
-    const counts = Object.fromEntries(workers.map(({ id, pid }) => [`worker${id},PID:${pid}`, 0]));
-    for (const { status, body } of responses) {
-      assert.equal(status, 200);
-      counts[body]++;
-    }
-    const total = Object.values(counts).reduce((sum, count) => sum + count);
-    assert.equal(total, 3760, 'every answer is of one of the four');
+    const counts = countAnswers(workers, await getMany(env.PORT, 400, 1));
+    const even = differences.strictRoundRobin && !program.stderr.some(line => PASSED_OVER.test(line));
     for (const count of Object.values(counts)) {
-      if (even) assert.ok(Math.abs(count - 940) <= 1, JSON.stringify(counts));
+      if (even) assert.ok(Math.abs(count - 100) <= 1, JSON.stringify(counts));
       else assert.ok(count > 0, JSON.stringify(counts));
     }
+  });
+});
+
+test('3760 requests, 50 at a time, are spread over four workers', async () => {
+  const stderr = new RegExp(`Master Worker \\d+ online$|${PASSED_OVER.source}`);
+  const env = { PORT: await freePort(), WORKERS: 4, NODE_DEBUG: 'cluster' };
+  await run('docs/programs/balance.js', { env, stderr }, async program => {
+    const workers = await program.events('listening', 4);
+    const counts = countAnswers(workers, await getMany(env.PORT, 3760, 50));
+    const stuck = program.stderr.some(line => PASSED_OVER.test(line));
+    // Four workers and the client share the processors: who waits 10 ms for one comes after the others meanwhile.
+    const least = differences.strictRoundRobin && !stuck ? 0.75 * 940 : 1;
+    for (const count of Object.values(counts)) assert.ok(count >= least, JSON.stringify(counts));
 
     const log = await program.lines(/^worker[1-4]$/, 3760);
     const logged = id => log.filter(([line]) => line === `worker${id}`).length;

@@ -8,7 +8,11 @@ use nix::sys::epoll::EpollFlags;
 use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
 use crate::os::error::Result;
 
-/// How long what was seen of a queue, that it was empty or not, counts for the next connection.
+/// A worker that takes nothing for so long comes after those that take. Below that it has its turn, on a busy machine
+/// too: the round stays even.
+const SLOW: Duration = Duration::from_millis(10);
+
+/// How long a slow worker counts as one without another look.
 const LOOK: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
@@ -21,8 +25,8 @@ pub(super) struct Worker {
     pub moved: Instant,
     /// How many connections of each listener it was handed. What was taken back, or it gave back, is not among them.
     handed: BTreeMap<ListenerId, u64>,
-    /// When its queue was last looked at for a connection, and whether it was empty.
-    seen: Option<(Instant, bool)>,
+    /// When it was last seen to be slow.
+    seen_slow: Option<Instant>,
 }
 
 /// Whether a worker can be given connections.
@@ -40,7 +44,7 @@ pub(super) enum Standing {
 impl Worker {
     pub fn new(queue: Queue, now: Instant) -> Worker {
         let (standing, handed) = (Standing::Ready, BTreeMap::new());
-        Worker { queue, standing, unheard: false, moved: now, handed, seen: None }
+        Worker { queue, standing, unheard: false, moved: now, handed, seen_slow: None }
     }
 
     pub fn is_ready(&self) -> bool {
@@ -92,23 +96,22 @@ impl Worker {
         self.handed.remove(&listener);
     }
 
-    /// Whether it takes what is put into its queue: that was empty when it was last looked at.
+    /// Whether it takes what is put into its queue: all of it, or some within [`SLOW`].
     ///
-    /// The kernel is not asked at each connection, but a thousand times a second at most.
+    /// The kernel is not asked at each connection: of a worker that takes, every [`SLOW`], and of one that does not, a
+    /// thousand times a second at most.
     pub fn is_prompt(&mut self, now: Instant) -> bool {
-        if self.queue.queued() == 0 {
+        if self.queue.queued() == 0 || now.duration_since(self.moved) < SLOW {
             return true;
         }
-        match self.seen {
-            Some((when, was_empty)) if now.duration_since(when) < LOOK => was_empty,
-            _ => {
-                if self.queue.look().is_ok_and(|taken| taken) {
-                    self.moved = now;
-                }
-                let is_empty = self.queue.queued() == 0;
-                self.seen = Some((now, is_empty));
-                is_empty
-            }
+        if self.seen_slow.is_some_and(|seen| now.duration_since(seen) < LOOK) {
+            return false;
         }
+        if self.queue.look().is_ok_and(|taken| taken) {
+            self.moved = now;
+        }
+        let is_slow = self.queue.queued() > 0 && self.moved != now;
+        self.seen_slow = is_slow.then_some(now);
+        !is_slow
     }
 }
