@@ -78,26 +78,28 @@ function countAnswers(workers, responses) {
 // A worker that the machine gives no processor is passed over for a while, and the log says so after 70 ms.
 const PASSED_OVER = /Master Worker \d+ (stuck|recovered)$/;
 
-test('requests, one after the other, are spread over four workers', async () => {
+/** Sends requests, `together` at a time, to four workers, and has `body` look at how many each has answered. */
+async function balance(requests, together, body) {
   const stderr = new RegExp(`Master Worker \\d+ online$|${PASSED_OVER.source}`);
   const env = { PORT: await freePort(), WORKERS: 4, NODE_DEBUG: 'cluster' };
   await run('docs/programs/balance.js', { env, stderr }, async program => {
     const workers = await program.events('listening', 4);
-    const counts = countAnswers(workers, await getMany(env.PORT, 400, 1));
+    const counts = countAnswers(workers, await getMany(env.PORT, requests, together));
+    await body(program, workers, counts);
+  });
+}
+
+test('requests, one after the other, are spread over four workers', () =>
+  balance(400, 1, (program, _workers, counts) => {
     const even = differences.strictRoundRobin && !program.stderr.some(line => PASSED_OVER.test(line));
     for (const count of Object.values(counts)) {
       if (even) assert.ok(Math.abs(count - 100) <= 1, JSON.stringify(counts));
       else assert.ok(count > 0, JSON.stringify(counts));
     }
-  });
-});
+  }));
 
-test('3760 requests, 50 at a time, are spread over four workers', async () => {
-  const stderr = new RegExp(`Master Worker \\d+ online$|${PASSED_OVER.source}`);
-  const env = { PORT: await freePort(), WORKERS: 4, NODE_DEBUG: 'cluster' };
-  await run('docs/programs/balance.js', { env, stderr }, async program => {
-    const workers = await program.events('listening', 4);
-    const counts = countAnswers(workers, await getMany(env.PORT, 3760, 50));
+test('3760 requests, 50 at a time, are spread over four workers', () =>
+  balance(3760, 50, async (program, workers, counts) => {
     const stuck = program.stderr.some(line => PASSED_OVER.test(line));
     // Four workers and the client share the processors: who waits 10 ms for one comes after the others meanwhile.
     const least = differences.strictRoundRobin && !stuck ? 0.75 * 940 : 1;
@@ -109,8 +111,7 @@ test('3760 requests, 50 at a time, are spread over four workers', async () => {
       workers.map(({ id }) => logged(id)),
       Object.values(counts),
     );
-  });
-});
+  }));
 
 test('the properties and functions of cluster and of a worker', () =>
   run('docs/programs/api.js', { exits: [0] }, async program => {

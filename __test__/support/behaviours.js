@@ -49,7 +49,7 @@ module.exports = {
     group: CONNECTIONS,
     when: 'round robin (document 004: requests are spread evenly)',
     node: 'skips a worker that has not answered yet',
-    ours: 'even within one connection, as long as all workers take what they are given at once; one that has not taken it yet comes after those that have',
+    ours: 'even within one connection, as long as all workers take what they are given; one that has taken nothing for 10 ms comes after those that do',
     why: 'nothing has to be answered',
     has: { rust: true, node: false },
   },

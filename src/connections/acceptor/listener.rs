@@ -56,7 +56,7 @@ impl Listener {
 
     /// The worker that gets the next connection, if one is ready; and whether that is an offer, to one that refuses.
     ///
-    /// First come those that take what they are given at once, so that a slow one slows few.
+    /// First come those that take what they are given, so that a slow one slows few.
     pub fn next(&mut self, workers: &mut BTreeMap<WorkerId, Worker>, now: Instant) -> Option<(WorkerId, bool)> {
         let Listener { rotation, refusing, .. } = self;
         let is_ready = |workers: &BTreeMap<WorkerId, Worker>, id: &WorkerId| {
