@@ -1,12 +1,12 @@
 'use strict';
 
 // One end of the channel, as JavaScript drives it. Framing, joining and writing are Rust's
-// (src/node/channel.rs); here messages become text and text becomes messages, and what arrives is delivered in
+// (src/node/channel/); here messages become text and text becomes messages, and what arrives is delivered in
 // order.
 
 const native = require('../native').load();
 
-/** Kinds of what `Channel.read` returns: see src/messages/frame.rs and src/node/channel.rs. */
+/** Kinds of what `Channel.read` returns: see src/messages/frame.rs and src/node/channel/found.rs. */
 const JSON_TEXT = 1;
 const ADVANCED = 2;
 const CONTROL = 3;

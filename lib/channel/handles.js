@@ -4,7 +4,7 @@
 // dgram.Socket and the raw handles beneath them.
 //
 // On its way a handle is a descriptor and a message { cmd: 'NODE_HANDLE', type, msg, ... }. The descriptor is
-// duplicated when it is sent (src/node/channel.rs), so the sender may close its own at once: no answer of the
+// duplicated when it is sent (src/node/channel/end.rs), so the sender may close its own at once: no answer of the
 // receiver is waited for.
 
 const net = require('node:net');

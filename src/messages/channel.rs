@@ -20,30 +20,16 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::messages::frame::Kind;
-pub use crate::messages::outgoing::Block;
 use crate::messages::outgoing::Outgoing;
+pub use crate::messages::outgoing::{Block, Pushed, FLUSH_AT};
 use crate::os::error::Result;
 use crate::os::sync::Mutex;
-
-/// Bytes in the queue from which on [`Channel::push`] writes although the loop has not turned.
-pub const FLUSH_AT: usize = 64 * 1024;
 
 /// One end of a channel: its socket and what waits to be written. Shared with the flusher.
 #[derive(Debug)]
 pub struct Channel {
     socket: OwnedFd,
     outgoing: Mutex<Outgoing>,
-}
-
-/// What became of a frame given to [`Channel::push`].
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Pushed {
-    /// Bytes that wait in the queue. 0: the frame is in the kernel.
-    pub queued: usize,
-    /// Why the queue waits for the kernel, if it does: else it waits for a joined write.
-    pub blocked: Option<Block>,
-    /// Whether the flusher has to be told: something waits, and it does not know.
-    pub untold: bool,
 }
 
 impl Channel {

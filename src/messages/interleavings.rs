@@ -28,7 +28,7 @@ fn ends() -> (Arc<Channel>, OwnedFd) {
     (Arc::new(channel), far)
 }
 
-/// As `src/node/channel.rs` sends.
+/// As `src/node/channel/end.rs` sends.
 fn send(channel: &Arc<Channel>, flusher: &Flusher, now: bool, length: usize) {
     let pushed = channel.push(Kind::Json, None, now, |bytes| bytes.resize(bytes.len() + length, b'x')).unwrap();
     if pushed.untold {

@@ -5,11 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use crate::messages::channel::{Pushed, FLUSH_AT};
 use crate::messages::frame::{Header, Kind, HEADER, LIMIT};
 use crate::messages::spare::{Spare, LARGEST};
 use crate::os::error::{Error, Result};
 use crate::os::socket;
+
+/// Bytes in the queue from which on [`Channel::push`](crate::messages::channel::Channel::push) writes although the loop has not turned.
+pub const FLUSH_AT: usize = 64 * 1024;
 
 static SPARE: Spare = Spare::new();
 
@@ -21,6 +23,17 @@ pub enum Block {
     /// It is short of something else (`ETOOMANYREFS`: of descriptors on their way, `ENOBUFS`, `ENOMEM`), or has other
     /// reasons. Nobody says when they are gone: it has to be tried again.
     Refused(Errno),
+}
+
+/// What became of a frame given to [`Channel::push`](crate::messages::channel::Channel::push).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Pushed {
+    /// Bytes that wait in the queue. 0: the frame is in the kernel.
+    pub queued: usize,
+    /// Why the queue waits for the kernel, if it does: else it waits for a joined write.
+    pub blocked: Option<Block>,
+    /// Whether the flusher has to be told: something waits, and it does not know.
+    pub untold: bool,
 }
 
 /// The peer is gone. No other error says so, and what waits may still leave.
