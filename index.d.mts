@@ -24,6 +24,7 @@ export type Address = cluster.Address;
 export type Cluster = cluster.Cluster;
 export type ClusterEventMap = cluster.ClusterEventMap;
 export type ClusterSettings = cluster.ClusterSettings;
+export type ForkOptions = cluster.ForkOptions;
 export type SendCallback = cluster.SendCallback;
 export type Worker = cluster.Worker;
 export type WorkerEventMap = cluster.WorkerEventMap;

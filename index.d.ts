@@ -204,10 +204,24 @@ declare namespace cluster {
     fd?: number | undefined;
   }
 
+  /** What `fork()` takes besides the environment. */
+  interface ForkOptions {
+    /**
+     * The slot that the worker fills, an integer from 0 to 65535, also while another one fills it: the worker that it is to
+     * replace. What cannot be throws `ERR_INVALID_ARG_VALUE`.
+     * @default the lowest that is free
+     * @since rust-cluster 0.1.0
+     */
+    slot?: number | undefined;
+  }
+
   /** What `new cluster.Worker()` takes. Programs have no need of it: `fork()` makes the workers. */
   interface WorkerOptions {
     /** Its number. @default 0 */
     id?: number | undefined;
+
+    /** Its slot: see {@link WorkerMembers.slot}. */
+    slot?: number | undefined;
 
     /** The process whose 'message' and 'error' the worker has too. */
     process?: childProcess.ChildProcess | undefined;
@@ -281,6 +295,15 @@ declare namespace cluster {
      * @since Node 0.8.0
      */
     id: number;
+
+    /**
+     * The slot that it fills, numbered from 0: the lowest that was free when it was forked, or the one that
+     * {@link ForkOptions} named. A worker that replaces another fills the same slot, so what must outlive a worker
+     * (its share of the work, the name of its log) can go by it. A slot is free when its worker has ended, or was asked to
+     * `disconnect()`. Known in the worker, too; hidden from `Object.keys()` and `console.log()`.
+     * @since rust-cluster 0.1.0
+     */
+    readonly slot?: number;
 
     /** In the primary, the child process; in the worker, the global `process`. @since Node 0.7.0 */
     process: childProcess.ChildProcess;
@@ -446,9 +469,10 @@ declare namespace cluster {
      * Starts a worker, as `setupPrimary()` said. In the primary only. No such `cwd`, too many processes: the
      * worker has an 'error'. No such `exec`: it exits with code 1.
      * @param env added to the worker's environment, which is else the primary's
+     * @param options what Node's own cluster does not have
      * @since Node 0.6.0
      */
-    fork(env?: any): Worker;
+    fork(env?: any, options?: ForkOptions): Worker;
 
     /**
      * Says how workers are started from now on; each call changes what it names, and leaves the rest. In the

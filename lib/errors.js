@@ -68,6 +68,12 @@ module.exports = {
       'ERR_INVALID_ARG_VALUE',
       `The property 'settings.${name}' must be ${expected}. Received ${inspect(value)}`,
     ),
+  badSlot: (last, value) =>
+    nodeError(
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      `The property 'options.slot' must be an integer from 0 to ${last}. Received ${inspect(value)}`,
+    ),
   unknownSignal: value => nodeError(TypeError, 'ERR_UNKNOWN_SIGNAL', `Unknown signal: ${inspect(value)}`),
   messageTooLarge: (size, limit) =>
     nodeError(

@@ -13,9 +13,10 @@ const differences = require('../support/differences');
 const PROGRAM = 'compatibility/programs/surface.js';
 const surface = (name, options, body) => runCase(PROGRAM, name, options, body);
 
-/** Not Node's: an accessor for what Node once had, where the two differ. */
+/** Not Node's: an accessor for what Node once had, and the slot, where the two differ. */
 const expectedMembers = members => {
-  const { suicide, ...rest } = members;
+  const { suicide, slot, ...rest } = members;
+  assert.equal(slot, differences.slot ? 'number hidden' : undefined);
   assert.equal(suicide, differences.suicide ? 'accessor hidden' : undefined);
   return rest;
 };

@@ -232,6 +232,14 @@ module.exports = {
     why: 'old programs use it',
     has: { rust: true, node: false },
   },
+  slot: {
+    group: SURFACE,
+    when: '`worker.slot`, and `fork(env, { slot })`',
+    node: 'not there; the second argument is not looked at',
+    ours: 'the place that a worker fills, also when it replaces another; a hidden property',
+    why: 'what must outlive a worker goes by it',
+    has: { rust: true, node: false },
+  },
   namesOfBoth: {
     group: SURFACE,
     when: "`import { fork, worker } from 'rust-cluster'`: names that only a primary or only a worker has",

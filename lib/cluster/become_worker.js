@@ -22,12 +22,13 @@ function requireAsWorker() {
  * As ../../index.js in a primary.
  * @param {object} identity what the primary told this process
  * @param {number} identity.id
+ * @param {number} identity.slot
  * @param {'json' | 'advanced'} identity.serialization
  * @param {number} [identity.longestSent] bytes of the longest message that it takes
  * @param {number} identity.channel a descriptor
  * @param {number} identity.handoff a descriptor, -1 for none
  */
-function becomeWorker({ id, serialization, longestSent, channel: fd, handoff }) {
+function becomeWorker({ id, slot, serialization, longestSent, channel: fd, handoff }) {
   const cluster = requireAsWorker();
   native.closeOnExec(fd);
   if (handoff >= 0) native.closeOnExec(handoff);
@@ -37,7 +38,7 @@ function becomeWorker({ id, serialization, longestSent, channel: fd, handoff }) 
   const counted = name => name === 'message' || name === 'disconnect';
   process.on('newListener', name => counted(name) && control.refCounted());
   process.on('removeListener', name => counted(name) && control.unrefCounted());
-  install(cluster, { id, channel, handoff });
+  install(cluster, { id, slot, channel, handoff });
   Object.defineProperty(cluster, INSTALLED, { value: true });
 }
 

@@ -21,11 +21,12 @@ const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
  * @param {import('node:cluster').Cluster} cluster Node's own object, in place
  * @param {object} identity
  * @param {number} identity.id
+ * @param {number} identity.slot
  * @param {import('../channel/channel').Channel} identity.channel
  * @param {number} identity.handoff the descriptor of the intake, -1 for none
  */
-function install(cluster, { id, channel, handoff }) {
-  const worker = new Worker({ id, process, state: 'online' });
+function install(cluster, { id, slot, channel, handoff }) {
+  const worker = new Worker({ id, slot, process, state: 'online' });
   const child = new Child(worker, channel, handoff);
   for (const member of ['fork', 'setupPrimary', 'setupMaster', 'disconnect', 'workers', 'settings'])
     delete cluster[member];

@@ -17,9 +17,9 @@ const NODE_OPTIONS = 'RUST_CLUSTER_NODE_OPTIONS';
 const EXEC_ARGV = 'RUST_CLUSTER_EXEC_ARGV';
 
 /**
- * Version, worker.id, serialization, maxMessageSize; and descriptors, each with its inode: code, addon, channel, intake.
+ * Version, worker.id, worker.slot, serialization, maxMessageSize; and descriptors, each with its inode: code, addon, channel, intake.
  */
-const WORD = /^(\S+) (\d+) (json|advanced) (-|\d+)((?: (?:-|\d+:\d+)){4})$/;
+const WORD = /^(\S+) (\d+) (\d+) (json|advanced) (-|\d+)((?: (?:-|\d+:\d+)){4})$/;
 
 /** Node's realpath, which finds the program next, looks at the numbers that the last stat of another kind has left. */
 const EXACT = { bigint: true };
@@ -46,13 +46,14 @@ function becomeWorker() {
 
 /** What the primary says of this process, if it is meant for this process. */
 function read(word) {
-  const [, version, id, serialization, longestSent, descriptors] = word.match(WORD) ?? [];
+  const [, version, id, slot, serialization, longestSent, descriptors] = word.match(WORD) ?? [];
   if (!version) throw refusal('it is not what a primary has written');
   const [code, addon, channel, handoff] = descriptors.trim().split(' ').map(inherited);
   if (!channel) throw refusal('it names no channel');
   return {
     version,
     id: Number(id),
+    slot: Number(slot),
     serialization,
     longestSent: longestSent === '-' ? undefined : Number(longestSent),
     code,

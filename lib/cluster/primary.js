@@ -15,6 +15,9 @@ const { forkWorker } = require('./worker_process');
 const SCHED_NONE = 1;
 const SCHED_RR = 2;
 
+/** Slots are few, and a mistaken one is soon seen. */
+const LAST_SLOT = 65535;
+
 /**
  * Makes `cluster` the cluster object of a primary.
  * @param {import('node:cluster').Cluster} cluster Node's own object, in place
@@ -33,7 +36,8 @@ function install(cluster) {
 
   cluster.setupPrimary = options => primary.setup(options);
   cluster.setupMaster = cluster.setupPrimary;
-  cluster.fork = env => primary.fork(env);
+  // As Node's: of one parameter.
+  cluster.fork = (env, ...rest) => primary.fork(env, ...rest);
   cluster.disconnect = callback => primary.disconnectAll(callback);
 
   Worker.prototype.disconnect = function () {
@@ -130,11 +134,12 @@ class Primary {
     else process.emitWarning(error);
   }
 
-  fork(env) {
+  fork(env, options) {
     const cluster = this.#cluster;
     cluster.setupPrimary();
+    const slot = this.#slotFor(options);
     const id = ++this.#ids;
-    const worker = new Worker({ id, process: this.#createWorkerProcess(id, env) });
+    const worker = new Worker({ id, slot, process: this.#createWorkerProcess(id, slot, env) });
     this.#watch(worker);
     cluster.workers[id] = worker;
     process.nextTick(() => cluster.emit('fork', worker));
@@ -142,7 +147,22 @@ class Primary {
     return worker;
   }
 
-  #createWorkerProcess(id, env) {
+  /** The slot that was asked for, whoever fills it; else the lowest that nobody fills. */
+  #slotFor(options) {
+    const asked = options?.slot;
+    if (asked !== undefined) {
+      if (Number.isInteger(asked) && asked >= 0 && asked <= LAST_SLOT) return asked;
+      throw errors.badSlot(LAST_SLOT, asked);
+    }
+    // One that is asked to leave is in cluster.workers no more.
+    const workers = Object.values(this.#cluster.workers).filter(worker => !worker.isDead());
+    const filled = new Set(workers.map(worker => worker.slot));
+    let slot = 0;
+    while (filled.has(slot)) slot++;
+    return slot;
+  }
+
+  #createWorkerProcess(id, slot, env) {
     const { settings } = this.#cluster;
     const { exec, args, inspectPort } = settings;
     if (inspectPort === null) throw errors.badPort(null);
@@ -150,6 +170,7 @@ class Primary {
     if (usesInspector(execArgv)) execArgv.push(`--inspect-port=${inspectPortFor(inspectPort)}`);
     return forkWorker({
       id,
+      slot,
       acceptor: this.#acceptor,
       exec,
       args,

@@ -117,6 +117,7 @@ const OURS = new RegExp(`^(?:NODE_UNIQUE_ID|${VARIABLE}|${NODE_OPTIONS}|${EXEC_A
  * What a worker is started with besides what the user wants it to have.
  * @param {object} worker
  * @param {number} worker.id
+ * @param {number} worker.slot
  * @param {'json' | 'advanced'} worker.serialization
  * @param {number} [worker.maxMessageSize]
  * @param {string[]} worker.args argv, beginning with the program's name and `execArgv`
@@ -126,7 +127,17 @@ const OURS = new RegExp(`^(?:NODE_UNIQUE_ID|${VARIABLE}|${NODE_OPTIONS}|${EXEC_A
  * @param {number} worker.place the number of the first descriptor that it has not got from the user
  * @returns {{ args: string[], envPairs: string[], word: string, descriptors: number[] }}
  */
-function startOfWorker({ id, serialization, maxMessageSize, args, execArgv, envPairs, otherUser, place }) {
+function startOfWorker({
+  id,
+  slot,
+  serialization,
+  maxMessageSize,
+  args,
+  execArgv,
+  envPairs,
+  otherUser,
+  place,
+}) {
   const descriptors = [];
   const words = [codeInMemory(), addon].map(given => {
     if (!given) return '-';
@@ -139,7 +150,7 @@ function startOfWorker({ id, serialization, maxMessageSize, args, execArgv, envP
   const options = file ? preloaded(file, args, execArgv, env) : { args, envPairs: env };
   return {
     ...options,
-    word: `${VARIABLE}=${[native.VERSION, id, serialization, maxMessageSize ?? '-', ...words].join(' ')}`,
+    word: `${VARIABLE}=${[native.VERSION, id, slot, serialization, maxMessageSize ?? '-', ...words].join(' ')}`,
     descriptors,
   };
 }

@@ -8,11 +8,13 @@ const EventEmitter = require('node:events');
 function Worker(options) {
   if (!(this instanceof Worker)) return new Worker(options);
   EventEmitter.call(this);
-  const { id, process, state } = options !== null && typeof options === 'object' ? options : {};
+  const { id, slot, process, state } = options !== null && typeof options === 'object' ? options : {};
 
   this.exitedAfterDisconnect = undefined;
   this.state = state || 'none';
   this.id = id | 0;
+  // Hidden: programs print workers, and count their members.
+  if (slot !== undefined) Object.defineProperty(this, 'slot', { value: slot, configurable: true });
   if (process) {
     this.process = process;
     process.on('error', (code, signal) => this.emit('error', code, signal));

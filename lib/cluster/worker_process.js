@@ -16,17 +16,17 @@ const { ChildProcess } = childProcess;
 
 /**
  * As child_process.fork, for a cluster worker.
- * @param {{ id: number, acceptor?: object, exec: string, args: string[], options: object, own: object }} worker
+ * @param {{ id: number, slot: number, acceptor?: object, exec: string, args: string[], options: object, own: object }} worker
  *   `own`: settings that Node does not have, see ./settings
  * @returns {import('node:child_process').ChildProcess}
  */
-function forkWorker({ id, acceptor, exec, args, options, own }) {
+function forkWorker({ id, slot, acceptor, exec, args, options, own }) {
   const { prototype } = ChildProcess;
   const { spawn } = prototype;
   // fork() ends in child.spawn(options), synchronously: there the child is made ours.
   prototype.spawn = function (spawnOptions) {
     prototype.spawn = spawn;
-    return spawnWorker(this, spawn, spawnOptions, { id, acceptor, own, execArgv: options.execArgv });
+    return spawnWorker(this, spawn, spawnOptions, { id, slot, acceptor, own, execArgv: options.execArgv });
   };
   try {
     return childProcess.fork(exec, args, options);
@@ -35,7 +35,7 @@ function forkWorker({ id, acceptor, exec, args, options, own }) {
   }
 }
 
-function spawnWorker(child, spawn, options, { id, acceptor, own, execArgv }) {
+function spawnWorker(child, spawn, options, { id, slot, acceptor, own, execArgv }) {
   const serialization = options.serialization || 'json';
   const channelPlace = options.stdio.indexOf('ipc');
   const twoChannels = channelPlace !== options.stdio.lastIndexOf('ipc');
@@ -43,7 +43,7 @@ function spawnWorker(child, spawn, options, { id, acceptor, own, execArgv }) {
   // Node itself refuses these.
   if (twoChannels || notAllowed) return spawn.call(child, options);
   const handle = new ProcessHandle(
-    { id, acceptor, own, execArgv, serialization, channelPlace },
+    { id, slot, acceptor, own, execArgv, serialization, channelPlace },
     child._handle,
   );
   child._handle = handle;
@@ -99,12 +99,13 @@ class ProcessHandle {
   spawn(...values) {
     const [file, args, cwd, envPairs, stdio, , uid, gid] =
       typeof values[0] === 'string' ? values : flat(values[0]);
-    const { id, acceptor, own, execArgv, serialization, channelPlace } = this.#worker;
+    const { id, slot, acceptor, own, execArgv, serialization, channelPlace } = this.#worker;
     const descriptors = stdio.map(descriptorFor);
     descriptors[channelPlace] = 'channel';
     if (acceptor) descriptors.push('handoff');
     const start = startOfWorker({
       id,
+      slot,
       serialization,
       maxMessageSize: own.maxMessageSize,
       args,
@@ -124,6 +125,7 @@ class ProcessHandle {
         uid: uid ?? undefined,
         gid: gid ?? undefined,
         parentDeathSignal: own.parentDeathSignal,
+        slot,
         stdio: [...descriptors, ...start.descriptors],
       },
       acceptor,

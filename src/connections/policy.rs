@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 /// The number of a worker: its `id` in JavaScript.
 pub type WorkerId = u32;
 
+/// The place that a worker fills: a worker that replaces another has its slot.
+pub type Slot = u32;
+
 /// Round robin over the workers of one listener, in the order in which they came.
 ///
 /// The worker that was chosen goes to the end of the line. One that could not be chosen stays where it is, so

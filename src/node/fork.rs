@@ -40,6 +40,8 @@ pub struct ForkOptions {
     pub gid: Option<u32>,
     /// The signal that the kernel sends it when our thread ends.
     pub parent_death_signal: Option<i32>,
+    /// The slot that it fills.
+    pub slot: u32,
     /// What the child has under each number: "ignore", "pipe", "channel", "handoff", or a descriptor of ours.
     pub stdio: Vec<Either<i32, String>>,
 }
@@ -132,7 +134,7 @@ fn start(
     };
     let started = acceptor
         // The worker's first connection may come before this returns.
-        .map_or(Ok(()), |acceptor| acceptor.start(env)?.add_worker(worker, queue))
+        .map_or(Ok(()), |acceptor| acceptor.start(env)?.add_worker(worker, options.slot, queue))
         .and_then(|()| Child::start(program))
         .and_then(|child| process.watch(env, child, onexit));
     let (error, pid) = match started {

@@ -18,7 +18,7 @@ export const clusterEvents: Same<cluster.ClusterEventMap, nodeCluster.ClusterEve
 export const names: Same<
   keyof cluster.Cluster | keyof cluster.Worker | keyof cluster.ClusterSettings | keyof cluster.Address,
   | keyof nodeCluster.Cluster
-  | (keyof nodeCluster.Worker | 'suicide' | 'state')
+  | (keyof nodeCluster.Worker | 'suicide' | 'state' | 'slot')
   | (keyof nodeCluster.ClusterSettings | 'maxMessageSize' | 'maxQueuedBytes' | 'parentDeathSignal')
   | (keyof nodeCluster.Address | 'fd')
 > = true;

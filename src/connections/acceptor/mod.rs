@@ -69,7 +69,7 @@ use parking_lot::Mutex;
 
 use crate::connections::handoff::{ListenerId, Queue};
 use crate::connections::listen::Opened;
-use crate::connections::policy::WorkerId;
+use crate::connections::policy::{Slot, WorkerId};
 use crate::os::error::{Error, Result};
 use crate::os::sync::thread::JoinHandle;
 use crate::os::thread;
@@ -129,6 +129,8 @@ pub enum Event {
 pub struct WorkerStatus {
     /// The worker.
     pub id: WorkerId,
+    /// The slot that it fills.
+    pub slot: Slot,
     /// Packets that wait in its queue.
     pub depth: usize,
     /// Whether it takes nothing from its queue.
@@ -170,12 +172,12 @@ impl Acceptor {
         Ok(Acceptor { shared, thread: Some(thread), events })
     }
 
-    /// Adds a worker's queue.
+    /// Adds a worker, which fills this slot, and its queue.
     ///
     /// # Errors
     /// [`Error::Os`].
-    pub fn add_worker(&self, worker: WorkerId, queue: Queue) -> Result<()> {
-        self.shared.state.lock().add_worker(worker, queue)
+    pub fn add_worker(&self, worker: WorkerId, slot: Slot, queue: Queue) -> Result<()> {
+        self.shared.state.lock().add_worker(worker, slot, queue)
     }
 
     /// Takes a worker out, with what it has not taken from its queue: that goes to the others.

@@ -10,7 +10,7 @@ use super::worker::{Standing, Worker};
 use super::{Event, WorkerStatus, BACKLOG};
 use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
 use crate::connections::listen::Opened;
-use crate::connections::policy::WorkerId;
+use crate::connections::policy::{Slot, WorkerId};
 use crate::os::error::{Error, Result};
 use crossbeam_channel::Sender;
 
@@ -63,8 +63,8 @@ impl State {
 
     // They come.
 
-    pub fn add_worker(&mut self, id: WorkerId, queue: Queue) -> Result<()> {
-        let worker = Worker::new(queue, self.now);
+    pub fn add_worker(&mut self, id: WorkerId, slot: Slot, queue: Queue) -> Result<()> {
+        let worker = Worker::new(slot, queue, self.now);
         self.epoll.add(worker.queue.near(), Token::Worker(id), worker.events())?;
         self.workers.insert(id, worker);
         Ok(())
@@ -185,6 +185,7 @@ impl State {
     pub fn status(&self) -> Vec<WorkerStatus> {
         let status = |(&id, worker): (&WorkerId, &Worker)| WorkerStatus {
             id,
+            slot: worker.slot,
             depth: worker.queue.depth().unwrap_or_default(),
             stuck: worker.standing == Standing::Stuck,
         };

@@ -19,14 +19,14 @@ fn listener(acceptor: &Acceptor) -> (ListenerId, SocketAddr) {
 fn worker(acceptor: &Acceptor, id: WorkerId) -> Intake {
     let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
     let queue = Queue::new(id, near, socket::duplicate(&far).unwrap());
-    acceptor.add_worker(id, queue).unwrap();
+    acceptor.add_worker(id, id, queue).unwrap();
     Intake::new(far)
 }
 
 fn worker_with_a_short_queue(acceptor: &Acceptor, id: WorkerId) -> Intake {
     let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
     nix::sys::socket::setsockopt(&near, nix::sys::socket::sockopt::SndBuf, &1).unwrap();
-    acceptor.add_worker(id, Queue::new(id, near, socket::duplicate(&far).unwrap())).unwrap();
+    acceptor.add_worker(id, id, Queue::new(id, near, socket::duplicate(&far).unwrap())).unwrap();
     Intake::new(far)
 }
 

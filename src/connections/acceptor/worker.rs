@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::EpollFlags;
 
 use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
+use crate::connections::policy::Slot;
 use crate::os::error::Result;
 
 /// A worker that takes nothing for so long comes after those that take. Below that it has its turn, on a busy machine
@@ -17,6 +18,7 @@ const LOOK: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(super) struct Worker {
+    pub slot: Slot,
     pub queue: Queue,
     pub standing: Standing,
     /// No descriptor was left to receive what it gives back: epoll does not watch its end, ticks look at it.
@@ -42,9 +44,9 @@ pub(super) enum Standing {
 }
 
 impl Worker {
-    pub fn new(queue: Queue, now: Instant) -> Worker {
+    pub fn new(slot: Slot, queue: Queue, now: Instant) -> Worker {
         let (standing, handed) = (Standing::Ready, BTreeMap::new());
-        Worker { queue, standing, unheard: false, moved: now, handed, seen_slow: None }
+        Worker { slot, queue, standing, unheard: false, moved: now, handed, seen_slow: None }
     }
 
     pub fn is_ready(&self) -> bool {
