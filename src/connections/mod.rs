@@ -4,4 +4,7 @@
 pub mod acceptor;
 pub mod handoff;
 pub mod listen;
+pub mod peek;
 pub mod policy;
+pub mod proxy_protocol;
+pub mod sticky;

@@ -7,7 +7,9 @@
 pub mod channel;
 pub mod handoff;
 mod memory;
+pub mod peek;
 mod peer;
+pub mod proxy_protocol;
 #[cfg(test)]
 mod replay;
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::os::alone::alone;
 
-use super::{channel::channel, handoff::handoff, header, host, parts};
+use super::{channel::channel, handoff::handoff, header, host, parts, peek::peek, proxy_protocol::proxy_protocol};
 
-/// Random inputs a target, so that all make 250,000. `FUZZ_INPUTS` asks for another number.
+/// Random inputs a target, so that all make 350,000. `FUZZ_INPUTS` asks for another number.
 const INPUTS: usize = 50_000;
 
 /// A number generator that is the same everywhere (xorshift64*).
@@ -88,4 +88,14 @@ fn channel_replayed() {
 #[test]
 fn handoff_replayed() {
     replay("handoff", handoff);
+}
+
+#[test]
+fn peek_replayed() {
+    replay("peek", peek);
+}
+
+#[test]
+fn proxy_protocol_replayed() {
+    replay("proxy_protocol", proxy_protocol);
 }
