@@ -29,7 +29,8 @@ import type nodeCluster = require('node:cluster');
  *   `ERR_RUST_CLUSTER_STRAY_DESCRIPTOR`, `ERR_RUST_CLUSTER_BAD_HANDOFF`, with a worker's 'error' (a warning, if
  *   nobody listens): what came from it cannot be read. Its channel is closed.
  * - `ERR_RUST_CLUSTER_QUEUE_FULL`, in the same way: the worker does not read, and more than `maxQueuedBytes` wait for it.
- * - `ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE`, thrown by `send()`: no channel takes a message of more than 512 MiB.
+ * - `ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE`, thrown by `send()`: the message is longer than the
+ *   setting `maxMessageSize`, or than V8's longest string (about 512 MiB), which no channel takes.
  * - `ERR_RUST_CLUSTER_BROKEN_INTAKE`, thrown in a worker where nobody can catch it: somebody has closed, or read from, the
  *   socket on which it is given connections.
  *
@@ -42,6 +43,7 @@ import type nodeCluster = require('node:cluster');
  *   listens to its 'error' event.
  * - `ERR_RUST_CLUSTER_UNSENT`: the system does not take messages for another process, since too many sockets were sent
  *   and not received yet, or it is short of memory. They wait, and are sent once it does.
+ * - `ERR_RUST_CLUSTER_NO_THREAD`: a thread of a worker could not start, since a file of this package was removed.
  * - `ERR_RUST_CLUSTER_LOST_CONNECTION`: a worker had no descriptor left for a connection, in the moment in which the
  *   primary took others back from it.
  *

@@ -131,6 +131,13 @@ module.exports = {
         "its 'error' event. Nothing else happened, and the next one of this worker is not told: listen to that event, " +
         'or close the handles that you have no use for.',
     ),
+  threadWithoutFile: file =>
+    warning(
+      'ERR_RUST_CLUSTER_NO_THREAD',
+      `A thread of this worker could not start: Node runs ${file} first in each of them, and that file was removed, or ` +
+        'may not be read any more. Replace this worker by a new one, or give the thread an environment of its own, ' +
+        'for which Node does not run the file: new Worker(file, { env: { ...process.env } }).',
+    ),
   tooLate: () =>
     nodeError(
       Error,

@@ -189,6 +189,22 @@ test('a release is replaced, and its files with it: new workers run the new prog
   assert.equal(code, 0);
 });
 
+test('a release is removed: threads of its workers', async t => {
+  const cwd = project(t);
+  const env = { LOAD: CLUSTER, RELEASE: cwd };
+  const { code, stdout, stderr } = await run(['threads.js'], { cwd, env });
+  assert.equal(code, 0, stderr);
+  const said = JSON.parse(stdout);
+  // Threads inherit the options of Node, and so the file that has made the worker one, if it is not there in a copy.
+  const inherits = way === 'node' ? 'started' : 'MODULE_NOT_FOUND';
+  const warning = way === 'node' ? [] : ['ERR_RUST_CLUSTER_NO_THREAD'];
+  assert.deepEqual(said, {
+    before: { worker: 1, inherits: 'started', shares: 'started', own: 'started', warnings: [] },
+    after: { worker: 1, inherits, shares: inherits, own: 'started', warnings: [...warning, ...warning] },
+    later: { worker: 2, inherits: 'started', shares: 'started', own: 'started', warnings: [] },
+  });
+});
+
 /** As if the new release had another version, which nothing of may be run but index.js. */
 function spoil(folder) {
   for (const file of fs.readdirSync(path.join(folder, 'lib'), { recursive: true })) {

@@ -87,6 +87,7 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_BROKEN_INTAKE: () => node([path.join(PROGRAMS, 'broken-intake.js')]),
   // Two processes have to meet between two system calls.
   ERR_RUST_CLUSTER_LOST_CONNECTION: () => node(['-e', `(${tell})(require('./lib/errors').lostConnection())`]),
+  ERR_RUST_CLUSTER_NO_THREAD: () => node([path.join(PROGRAMS, 'no-thread.js')]),
   ERR_RUST_CLUSTER_QUEUE_FULL: () => node([path.join(PROGRAMS, 'full-queue.js')]),
   ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE: () => node([path.join(PROGRAMS, 'too-large.js')]),
   ERR_RUST_CLUSTER_UNHEARD: () => node([path.join(PROGRAMS, 'unheard.js')]),

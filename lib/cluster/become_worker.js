@@ -2,9 +2,13 @@
 
 // Makes a process that was started as a worker one: its end of the channel, and its cluster object.
 
+const { errorMonitor } = require('node:events');
+
 const native = require('../native').load();
 const { setupChannel } = require('../channel/setup_channel');
 const install = require('./child');
+
+const errors = () => require('../errors');
 
 const INSTALLED = Symbol.for('rust-cluster.installed');
 
@@ -27,8 +31,9 @@ function requireAsWorker() {
  * @param {number} [identity.longestSent] bytes of the longest message that it takes
  * @param {number} identity.channel a descriptor
  * @param {number} identity.handoff a descriptor, -1 for none
+ * @param {string} [identity.preload] the file of ours that NODE_OPTIONS has named
  */
-function becomeWorker({ id, slot, serialization, longestSent, channel: fd, handoff }) {
+function becomeWorker({ id, slot, serialization, longestSent, channel: fd, handoff, preload }) {
   const cluster = requireAsWorker();
   native.closeOnExec(fd);
   if (handoff >= 0) native.closeOnExec(handoff);
@@ -40,6 +45,19 @@ function becomeWorker({ id, slot, serialization, longestSent, channel: fd, hando
   process.on('removeListener', name => counted(name) && control.unrefCounted());
   install(cluster, { id, slot, channel, handoff });
   Object.defineProperty(cluster, INSTALLED, { value: true });
+  process.on('worker', thread => explainEnd(thread, preload));
+}
+
+/**
+ * Threads inherit the options that Node was started with, and so each runs the file that made this process a worker,
+ * where it does nothing. If that file is gone by then, Node says no more than that it was not found.
+ */
+function explainEnd(thread, preload) {
+  thread.once(errorMonitor, error => {
+    const missing = error?.code === 'MODULE_NOT_FOUND' || error?.code === 'EACCES';
+    if (preload && missing && error.message.includes(preload))
+      process.emitWarning(errors().threadWithoutFile(preload));
+  });
 }
 
 module.exports = becomeWorker;

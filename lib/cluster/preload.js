@@ -33,7 +33,7 @@ function becomeWorker() {
     const { load, forget, addonFile } = unpack(code);
     load.give('native', { load: once(() => loadAddon(addon, addonFile)), supported: true });
     leaveNoTrace();
-    load('cluster/become_worker')(identity);
+    load('cluster/become_worker')({ ...identity, preload: __filename });
     forget();
   } else {
     // Of a bundle: there are no files of ours, and so the code of the primary was not to be had.
