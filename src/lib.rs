@@ -13,3 +13,4 @@ pub mod messages;
 pub mod node;
 pub mod os;
 pub mod processes;
+pub mod supervisor;

@@ -1,0 +1,64 @@
+//! How often slots may be filled again, all together.
+
+use std::collections::VecDeque;
+
+use super::options::Budget;
+use super::Millis;
+
+/// A budget of restarts: in no span of `within` milliseconds are there more than `count`.
+#[derive(Debug)]
+pub struct Brake {
+    budget: Budget,
+    /// The times of those that count, the oldest first.
+    restarts: VecDeque<Millis>,
+}
+
+/// What the brake says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The restart is counted, and may happen.
+    Go,
+    /// Not before that time.
+    Wait(Millis),
+    /// There are to be no restarts.
+    Never,
+}
+
+impl Brake {
+    /// With the whole budget left.
+    pub fn new(budget: Budget) -> Self {
+        Brake { budget, restarts: VecDeque::new() }
+    }
+
+    /// Asks for a restart.
+    pub fn ask(&mut self, now: Millis) -> Verdict {
+        while self.restarts.front().is_some_and(|then| then.saturating_add(self.budget.within) <= now) {
+            self.restarts.pop_front();
+        }
+        if self.restarts.len() < self.budget.count as usize {
+            self.restarts.push_back(now);
+            return Verdict::Go;
+        }
+        self.restarts.front().map_or(Verdict::Never, |oldest| Verdict::Wait(oldest.saturating_add(self.budget.within)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_used_up_and_comes_back_as_time_passes() {
+        let mut brake = Brake::new(Budget { count: 2, within: 1000 });
+        assert_eq!(brake.ask(100), Verdict::Go);
+        assert_eq!(brake.ask(400), Verdict::Go);
+        assert_eq!(brake.ask(1099), Verdict::Wait(1100));
+        assert_eq!(brake.ask(1100), Verdict::Go);
+        assert_eq!(brake.ask(1100), Verdict::Wait(1400));
+    }
+
+    #[test]
+    fn without_a_budget_there_is_no_restart() {
+        assert_eq!(Brake::new(Budget { count: 0, within: 1000 }).ask(5), Verdict::Never);
+    }
+}
