@@ -340,6 +340,8 @@ test('the workers are of a user who may not read the package', { skip: ours || n
 test('what a worker may load is in the list of what it is given', () => {
   const { NAMES } = require('../../lib/cluster/start_of_workers');
   const lib = path.join(__dirname, '..', '..', 'lib');
+  const words = [...NAMES, 'native'].map(name => path.basename(name));
+  assert.equal(new Set(words).size, words.length, 'the last word of a name says which module it is');
   for (const name of NAMES) {
     const source = fs.readFileSync(path.join(lib, `${name}.js`), 'utf8');
     for (const [, request] of source.matchAll(/require\('(\.[^']*)'\)/g)) {

@@ -7,8 +7,6 @@
 // lies beside this file now may be another version, or gone, and the user may change before it is needed.
 
 const fs = require('node:fs');
-const { createRequire, syncBuiltinESMExports } = require('node:module');
-const path = require('node:path');
 
 /** The environment variables that tell a process that it is our worker; gone before user code runs. */
 const VARIABLE = 'RUST_CLUSTER_WORKER';
@@ -33,7 +31,7 @@ function becomeWorker() {
     const { load, forget, addonFile } = unpack(code);
     load.give('native', { load: once(() => loadAddon(addon, addonFile)), supported: true });
     leaveNoTrace();
-    load('cluster/become_worker')({ ...identity, preload: __filename });
+    load('become_worker')({ ...identity, preload: __filename });
     forget();
   } else {
     // Of a bundle: there are no files of ours, and so the code of the primary was not to be had.
@@ -90,7 +88,7 @@ function refusal(reason) {
 
 /**
  * The primary's code.
- * @returns {{ load: Function, forget: Function, addonFile: string }} `load` is the `require` of its modules, by their names in lib/
+ * @returns {{ load: Function, forget: Function, addonFile: string }} `load` is the `require` of its modules
  */
 function unpack({ fd, stat }) {
   const size = Number(stat.size);
@@ -107,26 +105,31 @@ function unpack({ fd, stat }) {
     const text = bytes.latin1Slice(start, start + source);
     start += source + cached;
     const cachedData = cached > 0 ? bytes.subarray(start - cached, start) : undefined;
-    parts.set(name, { filename, text, cachedData });
+    parts.set(lastWord(name), { filename, text, cachedData });
   }
   // What V8 has read is of no use any more. Older versions of Node let go of it when they collect garbage.
   const forget = () => bytes.buffer.transfer?.(0);
   return { load: loader(parts), forget, addonFile };
 }
 
-/** The `require` of modules that lie in memory, by their names in lib/. */
+/**
+ * A module's name in memory: no two have the same. Paths would be joined so often that V8 optimizes node:path, in threads
+ * that take memory of their own.
+ */
+const lastWord = file => file.slice(file.lastIndexOf('/') + 1);
+
+/** The `require` of modules that lie in memory. */
 function loader(parts) {
   const { Script } = require('node:vm');
-  // Nothing that a bundler would look for.
-  const outside = createRequire(__filename);
+  // Nothing that a bundler would look for. Node 20.15 has no such function.
+  const outside = process.getBuiltinModule ?? require('node:module').createRequire(__filename);
   const loaded = new Map();
 
   function load(name) {
     if (loaded.has(name)) return loaded.get(name).exports;
     const { filename, text, cachedData } = parts.get(name);
     const module = { exports: {} };
-    const within = request =>
-      request.startsWith('.') ? load(path.join(path.dirname(name), request)) : outside(request);
+    const within = request => (request.startsWith('.') ? load(lastWord(request)) : outside(request));
     new Script(text, { filename, cachedData }).runInThisContext()(module.exports, within, module);
     // One that throws is loaded anew when it is asked for again.
     loaded.set(name, module);
@@ -202,7 +205,7 @@ function putBack(execArgv, { given, original }) {
 function becomeWorkerLate() {
   if (!process.env[VARIABLE]) return;
   becomeWorker();
-  syncBuiltinESMExports();
+  require('node:module').syncBuiltinESMExports();
 }
 
 // Node's own rule: without a program there is no worker. A launcher may call `node -p` before it starts ours.

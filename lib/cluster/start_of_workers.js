@@ -42,7 +42,7 @@ const addon = native.file() && inherited(fs.openSync(native.file()));
 function readSources() {
   const read = file => fs.readFileSync(file, 'latin1');
   const modules = NAMES.map(name => {
-    const filename = path.join(LIB, `${name}.js`);
+    const filename = `${LIB}/${name}.js`;
     return { name, filename, source: read(filename) };
   });
   return { modules, preload: read(PRELOAD), stat: fs.statSync(PRELOAD) };
