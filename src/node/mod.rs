@@ -9,6 +9,7 @@ mod channel;
 mod fork;
 mod intake;
 mod listen;
+mod machine;
 mod supervisor;
 mod text;
 mod uv;

@@ -26,7 +26,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{getrlimit, Resource};
-use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{getsockopt, socketpair, AddressFamily, SockFlag, SockType};
 use rustix::net::{sendmsg, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 use crate::os::error::{Error, Result};
@@ -45,6 +46,15 @@ const SCM_PIDFD: libc::c_int = 0x04;
 /// [`Error::Os`] with `EMFILE` or `ENFILE` when no descriptors are left.
 pub fn pair(kind: SockType) -> Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).map_err(|errno| Error::os("socketpair", errno))
+}
+
+/// The user at the other end of a connected Unix socket: who connected, or who listened.
+///
+/// # Errors
+/// [`Error::Os`].
+pub fn peer_user(socket: BorrowedFd<'_>) -> Result<libc::uid_t> {
+    let credentials = getsockopt(&socket, PeerCredentials).map_err(|errno| Error::os("getsockopt", errno))?;
+    Ok(credentials.uid())
 }
 
 /// Sends bytes, and with the first of them at most one descriptor, without blocking.
@@ -613,6 +623,14 @@ mod tests {
             send_marked(&near, "six");
             assert_eq!(shared(&|| {}), (Received::Bytes(3), "six".into(), "six".into()));
         });
+    }
+
+    #[test]
+    fn both_ends_know_the_others_user() {
+        let (near, far) = pair(SockType::Stream).unwrap();
+        let own = nix::unistd::geteuid().as_raw();
+        assert_eq!((peer_user(near.as_fd()), peer_user(far.as_fd())), (Ok(own), Ok(own)));
+        assert_eq!(peer_user(null().as_fd()).unwrap_err().code(), "ENOTSOCK");
     }
 
     #[test]
