@@ -182,4 +182,67 @@ module.exports = {
       `No descriptor is left to accept connections with (${reason}). They wait, and are served when one is free: ` +
         'raise the limit (ulimit -n), or find what keeps descriptors open.',
     ),
+
+  // What the supervisor and its command say.
+  unknownOption: (name, where, nearest) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_UNKNOWN_OPTION',
+      `There is no option ${name} (${where}). ${nearest ? `Did you mean ${nearest}?` : 'rust-cluster --help has all of them.'}`,
+    ),
+  badOption: (where, expected, value) =>
+    nodeError(
+      TypeError,
+      'ERR_RUST_CLUSTER_BAD_OPTION',
+      `${where} must be ${expected}. Received ${inspect(value, { depth: 1, breakLength: Infinity })}`,
+    ),
+  badConfiguration: (file, why) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_BAD_CONFIGURATION',
+      `The configuration ${file} cannot be used: ${why}`,
+    ),
+  badProgram: (program, why) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_BAD_PROGRAM',
+      program === undefined
+        ? 'No program was named. Name one: rust-cluster app.js'
+        : `The program ${program} cannot be run: ${why}`,
+    ),
+  nameTaken: (name, socket) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_NAME_TAKEN',
+      `A supervisor of the name ${name} runs already (${socket}). Give this one another: --name OTHER`,
+    ),
+  notRunning: (name, others) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_NOT_RUNNING',
+      `No supervisor of the name ${name} runs for this user. ` +
+        (others.length > 0 ? `Those that run: ${others.join(', ')}` : 'None runs at all.'),
+    ),
+  noControl: (folder, why) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_NO_CONTROL',
+      `No control socket in ${folder}: ${why}. Mend that, or go without it: --no-control`,
+    ),
+  badRequest: why =>
+    nodeError(Error, 'ERR_RUST_CLUSTER_BAD_REQUEST', `A control socket was sent what is no command: ${why}`),
+  otherUser: (side, uid) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_OTHER_USER',
+      `The ${side} of this control socket is user ${uid}, and only the user who started the supervisor, or root, may use it.`,
+    ),
+  controlLost: (command, why) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_CONTROL_LOST',
+      `The supervisor has ended the conversation before ${command} was done (${why}). Look at what it has printed.`,
+    ),
+  /** As the supervisor has told of it to a client. */
+  ofSupervisor: ({ code, message, ...rest }) => Object.assign(nodeError(Error, code, message), rest),
 };

@@ -30,6 +30,9 @@ const TEXTS = new Map(
   [...DOCUMENT.matchAll(/^### `(\w+)`\n\n```text\n(.*?)```/gms)].map(([, code, text]) => [code, text]),
 );
 
+/** Those that only who uses the command sees. */
+const OF_COMMAND = DOCUMENT.match(/^## When `rust-cluster` runs\n(.*?)^## /ms)[1].match(OWN);
+
 /** What all errors of a broken worker say, with REASON in the place of what each says. */
 const [, FRAME] = DOCUMENT.match(/```text\n([^`]*REASON[^`]*)```/);
 
@@ -47,6 +50,7 @@ function node(args, { limit, ...options } = {}) {
 
 const PROGRAMS = path.join(__dirname, 'programs');
 const brokenWorker = how => node([path.join(PROGRAMS, 'broken-worker.js'), how]);
+const supervising = what => node([path.join(PROGRAMS, 'supervising.js'), what]);
 const tell =
   '({ code, message }) => { console.log(code + String.fromCharCode(10) + message); process.exit() }';
 
@@ -91,6 +95,16 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_QUEUE_FULL: () => node([path.join(PROGRAMS, 'full-queue.js')]),
   ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE: () => node([path.join(PROGRAMS, 'too-large.js')]),
   ERR_RUST_CLUSTER_UNHEARD: () => node([path.join(PROGRAMS, 'unheard.js')]),
+  ERR_RUST_CLUSTER_UNKNOWN_OPTION: () => supervising('UNKNOWN_OPTION'),
+  ERR_RUST_CLUSTER_BAD_OPTION: () => supervising('BAD_OPTION'),
+  ERR_RUST_CLUSTER_BAD_CONFIGURATION: () => supervising('BAD_CONFIGURATION'),
+  ERR_RUST_CLUSTER_BAD_PROGRAM: () => supervising('BAD_PROGRAM'),
+  ERR_RUST_CLUSTER_NAME_TAKEN: () => supervising('NAME_TAKEN'),
+  ERR_RUST_CLUSTER_NOT_RUNNING: () => supervising('NOT_RUNNING'),
+  ERR_RUST_CLUSTER_NO_CONTROL: () => supervising('NO_CONTROL'),
+  ERR_RUST_CLUSTER_BAD_REQUEST: () => supervising('BAD_REQUEST'),
+  ERR_RUST_CLUSTER_OTHER_USER: () => supervising('OTHER_USER'),
+  ERR_RUST_CLUSTER_CONTROL_LOST: () => supervising('CONTROL_LOST'),
   ERR_RUST_CLUSTER_BAD_FRAME: () => brokenWorker('unknownKind'),
   ERR_RUST_CLUSTER_FRAME_TOO_LARGE: () => brokenWorker('largeFrame'),
   ERR_RUST_CLUSTER_STRAY_DESCRIPTOR: () => brokenWorker('strayDescriptor'),
@@ -106,7 +120,8 @@ test('the document, the source, the types and this test know the same codes', ()
     file => read(file).match(OWN) ?? [],
   );
   assert.deepEqual(unique(inSource), documented);
-  assert.deepEqual(unique(read('index.d.ts').match(OWN)), documented);
+  // Those of the command are no program's to catch.
+  assert.deepEqual(unique([...read('index.d.ts').match(OWN), ...OF_COMMAND]), documented);
   assert.deepEqual(unique(DOCUMENT.match(OWN)), documented);
   assert.deepEqual(unique(Object.keys(PROVOKE)), documented);
 });
@@ -134,6 +149,9 @@ const ALONE = {
 const EXCEPTIONS = {
   'throw error;': 'what was made in the core, in lib/channel/channel.js',
   'if (!isStarved(error)) throw error;': 'what Node says of a file of ours that cannot be read',
+  "if (error.code !== 'EEXIST') throw error;": 'what the kernel says of a folder of ours',
+  "if (error.code === 'ERR_RUST_CLUSTER_NAME_TAKEN') throw error;": 'what was made in the same file',
+  'throw failure;': 'the same, of the last folder',
   'if (!isKernelError(error)) throw error;': "what JSON.stringify says of the user's message",
   'else process.emitWarning(error);': 'what was made above it, in lib/cluster/primary.js',
 };

@@ -1,0 +1,56 @@
+'use strict';
+
+// What the supervisor's command and its control socket say, each in one way.
+
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+
+const lib = name => require(`../../../lib/supervisor/${name}`);
+const runtime = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
+process.on('exit', () => fs.rmSync(runtime, { recursive: true }));
+process.env.XDG_RUNTIME_DIR = runtime;
+
+const WAYS = {
+  UNKNOWN_OPTION: () => lib('command_line').parse(['--drian', '5s', 'app.js']),
+  BAD_OPTION: () => lib('command_line').parse(['--drain', '-5', 'app.js']),
+  BAD_CONFIGURATION: () => lib('configuration').load({ given: {}, own: { config: 'missing.json' } }, runtime),
+  BAD_PROGRAM: () => lib('configuration').checkProgram(path.join(runtime, 'missing.js')),
+  NAME_TAKEN() {
+    const { open } = lib('control_socket');
+    open('shop');
+    open('shop');
+  },
+  NOT_RUNNING: () => lib('control_client').ask('shop', { command: 'ps' }),
+  NO_CONTROL() {
+    delete process.env.XDG_RUNTIME_DIR;
+    process.env.TMPDIR = path.join(runtime, 'missing');
+    lib('control_socket').open('shop');
+  },
+  BAD_REQUEST: () => lib('commands').act({}, { command: 'rm' }),
+  async OTHER_USER() {
+    lib('control_socket')
+      .open('shop')
+      .serve(async () => {});
+    process.geteuid = () => process.getuid() + 1;
+    await lib('control_client').ask('shop', { command: 'ps' });
+  },
+  async CONTROL_LOST() {
+    fs.mkdirSync(path.join(runtime, 'rust-cluster'));
+    const server = net.createServer(socket => socket.end());
+    await new Promise(resolve => server.listen(path.join(runtime, 'rust-cluster', 'shop.sock'), resolve));
+    await lib('control_client').ask('shop', { command: 'reload' });
+  },
+};
+
+async function main() {
+  try {
+    await WAYS[process.argv[2]]();
+  } catch ({ code, message }) {
+    console.log(`${code}\n${message}`);
+  }
+  process.exit();
+}
+
+main();
