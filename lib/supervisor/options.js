@@ -295,7 +295,7 @@ const OPTIONS = [
 
 const BY_NAME = new Map(OPTIONS.map(option => [option.name, option]));
 
-/** readyTimeout → ready-timeout, READY_TIMEOUT */
+/** readyTimeout becomes ready-timeout, READY_TIMEOUT */
 const kebab = name => name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`);
 const variable = name => `RUST_CLUSTER_${kebab(name).replaceAll('-', '_').toUpperCase()}`;
 
