@@ -20,7 +20,7 @@ import type nodeCluster = require('node:cluster');
  * Errors of this package's own have these codes, besides Node's:
  *
  * - `ERR_RUST_CLUSTER_NO_BINARY`, thrown by the first `require`: no native addon for this machine was found.
- *   The message tells where it was looked for, why each place failed, and how to mend it.
+ *   The message tells where it was looked for, why each place failed, and what to do.
  * - `ERR_RUST_CLUSTER_BAD_START`, thrown before a worker's program runs: its launcher did not hand on what the primary
  *   gave it, or somebody else set RUST_CLUSTER_WORKER.
  * - `ERR_RUST_CLUSTER_TOO_LATE`, thrown by the first `require`: Node's own cluster has forked workers

@@ -22,8 +22,10 @@ const supported = runtime === 'linux';
 
 const root = path.join(__dirname, '..');
 
+const ADDON = 'rust-cluster.node';
+
 /** The addon that `npm run build` makes. */
-const built = path.join(root, 'rust-cluster.node');
+const built = path.join(root, ADDON);
 
 /** Whether this file is a part of another, where ours do not lie beside it. */
 const bundled = __filename !== path.join(root, 'lib', 'native.js');
@@ -33,6 +35,8 @@ const MACHINES = new Map([
   [62, 'x64'],
   [183, 'arm64'],
 ]);
+
+const ABSENT = 'it is not there';
 
 let addon;
 /** Where it was found; unknown in a bundle. */
@@ -69,6 +73,8 @@ function* places() {
     return;
   }
   yield { name: built, file: bundled ? undefined : built };
+  // Some bundlers leave `require('../rust-cluster.node')` as it is.
+  if (bundled) yield { name: path.join(__dirname, ADDON), file: path.join(__dirname, ADDON) };
   const name = `rust-cluster-linux-${process.arch}-${libc()}`;
   yield { name, file: bundled ? undefined : packageFile(name) };
 }
@@ -97,8 +103,10 @@ function find() {
 }
 
 function loadFrom(name, file) {
-  const flaw = file && flawOf(file);
-  if (flaw) throw new Error(flaw);
+  if (file) {
+    const flaw = fs.existsSync(file) ? flawOf(file) : ABSENT;
+    if (flaw) throw new Error(flaw);
+  }
   const found = requireFrom(name);
   if (found.VERSION !== VERSION)
     throw new Error(`it is of version ${found.VERSION ?? 'unknown'}, and this package is ${VERSION}`);
@@ -121,7 +129,7 @@ function requireFrom(name) {
     }
   } catch (error) {
     // npm installs only those that fit.
-    throw error.code === 'MODULE_NOT_FOUND' ? new Error('it is not there') : error;
+    throw error.code === 'MODULE_NOT_FOUND' ? new Error(ABSENT) : error;
   }
   const module = { exports: {} };
   process.dlopen(module, name);
@@ -158,19 +166,25 @@ function noBinary(failures) {
 }
 
 function remedy(failures) {
+  const says = text => failures.some(({ error }) => error.message.includes(text));
   if (failures.some(({ error }) => error.code === 'ERR_DLOPEN_DISABLED'))
-    return 'To mend it, allow native addons: without --no-addons, and with --allow-addons beside --permission.';
-  if (failures.some(({ error }) => error.message.includes('failed to map segment')))
-    return 'To mend it, install the package where programs may be run: its file system is mounted with noexec.';
+    return 'To fix this, allow native addons: without --no-addons, and with --allow-addons beside --permission.';
+  if (says('failed to map segment'))
+    return 'To fix this, install the package where programs may be run: its file system is mounted with noexec.';
   if (process.env.RUST_CLUSTER_BINARY)
-    return 'To mend it, set RUST_CLUSTER_BINARY to an addon of this version, or unset it.';
+    return 'To fix this, set RUST_CLUSTER_BINARY to an addon of this version, or unset it.';
+  if (says('Not a directory'))
+    return (
+      'To fix this, have the package unpacked, since the system loads no addon out of an archive: with Yarn, without ' +
+      '"unplugged": false in package.json; with Electron, by asarUnpack.'
+    );
   if (bundled)
     return (
-      'To mend it, have the bundler leave rust-cluster external or copy .node files beside the bundle, or set ' +
+      'To fix this, have the bundler leave rust-cluster external, or copy rust-cluster.node beside the bundle, or set ' +
       'RUST_CLUSTER_BINARY to the rust-cluster.node of an installed package.'
     );
   return (
-    'To mend it, with a Rust toolchain (https://rustup.rs) on the PATH:\n' +
+    'To fix this, with a Rust toolchain (https://rustup.rs) on the PATH:\n' +
     `  cd ${quoted(root)} && npm run build\n` +
     'or install the package again where optional dependencies and install scripts are allowed.'
   );

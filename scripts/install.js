@@ -3,7 +3,7 @@
 // npm's install script, and `npm run build`: builds the addon where no binary fits this machine.
 //
 // It needs nothing but Node and cargo, since an installed package has no devDependencies. It never fails an
-// installation: where nothing can be built, the first require() says what is missing and how to mend it.
+// installation: where nothing can be built, the first require() says what is missing and what to do.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -117,7 +117,7 @@ test('where Node may load no addons, that is what it says', () => {
     ? '--permission'
     : '--experimental-permission';
   for (const args of [['--no-addons'], [permission, '--allow-fs-read=*']])
-    assert.match(refusal(root, { args }), /To mend it, allow native addons: .*--no-addons.*--allow-addons/);
+    assert.match(refusal(root, { args }), /To fix this, allow native addons: .*--no-addons.*--allow-addons/);
 });
 
 test('Bun and Deno have their own cluster, with one warning', () => {

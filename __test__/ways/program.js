@@ -54,4 +54,4 @@ function assertSame(way) {
   assert.deepEqual(result(REGISTER, way), control);
 }
 
-module.exports = { assertSame, once, CONTROL, REGISTER, ROOT, SERVED };
+module.exports = { assertSame, once, CONTROL, FOREIGN, REGISTER, ROOT, SERVED };

@@ -37,7 +37,7 @@ const PRELOAD = path.join(__dirname, 'preload.js');
 /** What is read now may be gone at the first fork. In a bundle there is nothing to read: ./preload says what then. */
 const bundled = __filename !== path.join(__dirname, 'start_of_workers.js');
 const sources = bundled ? undefined : readSources();
-const addon = native.file() && inherited(fs.openSync(native.file()));
+const addon = native.file() && inherited(openForWorkers(native.file()));
 
 function readSources() {
   const read = file => fs.readFileSync(file, 'latin1');
@@ -45,7 +45,26 @@ function readSources() {
     const filename = `${LIB}/${name}.js`;
     return { name, filename, source: read(filename) };
   });
-  return { modules, preload: read(PRELOAD), stat: fs.statSync(PRELOAD) };
+  const fd = fs.openSync(PRELOAD);
+  const preload = { source: read(PRELOAD), stat: fs.statSync(PRELOAD), ofKernel: isOfKernel(fd) };
+  fs.closeSync(fd);
+  return { modules, preload };
+}
+
+/** A descriptor of the addon's file: of a copy in memory, where the kernel knows no such file. */
+function openForWorkers(file) {
+  const fd = fs.openSync(file);
+  if (isOfKernel(fd)) return fd;
+  const bytes = fs.readFileSync(file);
+  fs.closeSync(fd);
+  return native.load().memoryFile(path.basename(file), bytes);
+}
+
+/** Whether other processes can have it. What lies in an archive (Yarn's, Electron's, pkg's) only this one's `fs` knows. */
+function isOfKernel(fd) {
+  if (!fs.existsSync('/proc/self/fd')) return true;
+  const stat = fs.statSync(`/proc/self/fd/${fd}`, { throwIfNoEntry: false });
+  return stat?.isFile() === true && stat.size === fs.fstatSync(fd).size;
 }
 
 let code;
@@ -82,7 +101,7 @@ let copy;
 /** The file that NODE_OPTIONS is to name: ours, as long as it is the one that was loaded and the worker may read it. */
 function preloadFile(otherUser) {
   if (!sources) return undefined;
-  if (!otherUser && isUnchanged()) return PRELOAD;
+  if (!otherUser && sources.preload.ofKernel && isUnchanged()) return PRELOAD;
   try {
     if (!copy || !fs.existsSync(copy)) copy = writeCopy();
     return copy;
@@ -94,14 +113,14 @@ function preloadFile(otherUser) {
 
 function isUnchanged() {
   const stat = fs.statSync(PRELOAD, { throwIfNoEntry: false });
-  return ['dev', 'ino', 'size', 'mtimeMs'].every(name => stat?.[name] === sources.stat[name]);
+  return ['dev', 'ino', 'size', 'mtimeMs'].every(name => stat?.[name] === sources.preload.stat[name]);
 }
 
 /** A copy that every user may read, as long as this process lives. */
 function writeCopy() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
   const file = path.join(folder, 'preload.js');
-  fs.writeFileSync(file, sources.preload);
+  fs.writeFileSync(file, sources.preload.source);
   fs.chmodSync(folder, 0o755);
   fs.chmodSync(file, 0o644);
   process.once('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
