@@ -36,8 +36,6 @@ const MACHINES = new Map([
   [183, 'arm64'],
 ]);
 
-const ABSENT = 'it is not there';
-
 let addon;
 /** Where it was found; unknown in a bundle. */
 let addonFile;
@@ -96,17 +94,15 @@ function find() {
       addonFile = file;
       return found;
     } catch (error) {
-      failures.push({ name, error });
+      failures.push({ name, error: error.code === 'ENOENT' ? new Error('it is not there') : error });
     }
   }
   throw noBinary(failures);
 }
 
 function loadFrom(name, file) {
-  if (file) {
-    const flaw = fs.existsSync(file) ? flawOf(file) : ABSENT;
-    if (flaw) throw new Error(flaw);
-  }
+  const flaw = file && flawOf(file);
+  if (flaw) throw new Error(flaw);
   const found = requireFrom(name);
   if (found.VERSION !== VERSION)
     throw new Error(`it is of version ${found.VERSION ?? 'unknown'}, and this package is ${VERSION}`);
@@ -129,7 +125,7 @@ function requireFrom(name) {
     }
   } catch (error) {
     // npm installs only those that fit.
-    throw error.code === 'MODULE_NOT_FOUND' ? new Error(ABSENT) : error;
+    throw error.code === 'MODULE_NOT_FOUND' ? new Error('it is not there') : error;
   }
   const module = { exports: {} };
   process.dlopen(module, name);
