@@ -31,9 +31,10 @@ function requireAsWorker() {
  * @param {number} [identity.longestSent] bytes of the longest message that it takes
  * @param {number} identity.channel a descriptor
  * @param {number} identity.handoff a descriptor, -1 for none
+ * @param {number} identity.board a descriptor, -1 for none
  * @param {string} [identity.preload] the file of ours that NODE_OPTIONS has named
  */
-function becomeWorker({ id, slot, serialization, longestSent, channel: fd, handoff, preload }) {
+function becomeWorker({ id, slot, serialization, longestSent, channel: fd, handoff, board, preload }) {
   const cluster = requireAsWorker();
   native.closeOnExec(fd);
   if (handoff >= 0) native.closeOnExec(handoff);
@@ -43,7 +44,7 @@ function becomeWorker({ id, slot, serialization, longestSent, channel: fd, hando
   const counted = name => name === 'message' || name === 'disconnect';
   process.on('newListener', name => counted(name) && control.refCounted());
   process.on('removeListener', name => counted(name) && control.unrefCounted());
-  install(cluster, { id, slot, channel, handoff });
+  install(cluster, { id, slot, channel, handoff, board });
   Object.defineProperty(cluster, INSTALLED, { value: true });
   process.on('worker', thread => explainEnd(thread, preload));
 }

@@ -24,10 +24,11 @@ const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
  * @param {number} identity.slot
  * @param {import('../channel/channel').Channel} identity.channel
  * @param {number} identity.handoff the descriptor of the intake, -1 for none
+ * @param {number} identity.board the descriptor of the board, -1 for none
  */
-function install(cluster, { id, slot, channel, handoff }) {
+function install(cluster, { id, slot, channel, handoff, board }) {
   const worker = new Worker({ id, slot, process, state: 'online' });
-  const child = new Child(worker, channel, handoff);
+  const child = new Child(worker, channel, handoff, board);
   for (const member of ['fork', 'setupPrimary', 'setupMaster', 'disconnect', 'workers', 'settings'])
     delete cluster[member];
   for (const member of ['SCHED_NONE', 'SCHED_RR', 'schedulingPolicy']) delete cluster[member];
@@ -57,6 +58,7 @@ class Child {
   #worker;
   #channel;
   #intake;
+  #board;
   /** The open handles, and the server or socket that each belongs to. */
   #handles = new Map();
   /** Round-robin handles by the number of their listener. */
@@ -69,7 +71,7 @@ class Child {
   /** Whether the primary was told that we go of our own will. */
   #announced = false;
 
-  constructor(worker, channel, handoff) {
+  constructor(worker, channel, handoff, board) {
     this.#worker = worker;
     this.#channel = channel;
     channel.oncontrol = (message, fd) => {
@@ -83,13 +85,23 @@ class Child {
         () => worker.exitedAfterDisconnect || process.exit(0),
       );
     });
+    if (board >= 0) this.#board = new native.Board(board, () => this.#sample());
     if (handoff >= 0) {
       // Each in a tick of its own, as Node's: what one enters (AsyncLocalStorage) is nothing to the next.
       const onconnection = (...connection) => this.#onconnection(...connection);
-      this.#intake = new native.Intake(handoff, (listener, fd, asks) =>
-        process.nextTick(onconnection, listener, fd, asks),
+      this.#intake = new native.Intake(
+        handoff,
+        (listener, fd, asks) => process.nextTick(onconnection, listener, fd, asks),
+        this.#board,
       );
     }
+  }
+
+  /** For the primary, where somebody wants to know. */
+  #sample() {
+    let connections = 0;
+    for (const { _connections } of new Set(this.#handles.values())) connections += _connections ?? 0;
+    this.#board.sampled(connections, require('node:v8').getHeapStatistics().used_heap_size);
   }
 
   /** A connection, straight from the primary's acceptor. It may ask us to say when there is room for another. */

@@ -15,9 +15,10 @@ const NODE_OPTIONS = 'RUST_CLUSTER_NODE_OPTIONS';
 const EXEC_ARGV = 'RUST_CLUSTER_EXEC_ARGV';
 
 /**
- * Version, worker.id, worker.slot, serialization, maxMessageSize; and descriptors, each with its inode: code, addon, channel, intake.
+ * Version, worker.id, worker.slot, serialization, maxMessageSize; and descriptors, each with its inode: code, addon, channel, intake,
+ * board.
  */
-const WORD = /^(\S+) (\d+) (\d+) (json|advanced) (-|\d+)((?: (?:-|\d+:\d+)){4})$/;
+const WORD = /^(\S+) (\d+) (\d+) (json|advanced) (-|\d+)((?: (?:-|\d+:\d+)){5})$/;
 
 /** Node's realpath, which finds the program next, looks at the numbers that the last stat of another kind has left. */
 const EXACT = { bigint: true };
@@ -46,7 +47,7 @@ function becomeWorker() {
 function read(word) {
   const [, version, id, slot, serialization, longestSent, descriptors] = word.match(WORD) ?? [];
   if (!version) throw refusal('it is not what a primary has written');
-  const [code, addon, channel, handoff] = descriptors.trim().split(' ').map(inherited);
+  const [code, addon, channel, handoff, board] = descriptors.trim().split(' ').map(inherited);
   if (!channel) throw refusal('it names no channel');
   return {
     version,
@@ -58,6 +59,7 @@ function read(word) {
     addon,
     channel: channel.fd,
     handoff: handoff?.fd ?? -1,
+    board: board?.fd ?? -1,
   };
 }
 

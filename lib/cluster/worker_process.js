@@ -14,6 +14,9 @@ const native = require('../native').load();
 
 const { ChildProcess } = childProcess;
 
+/** An idle worker is looked after when its loop has not turned for so many milliseconds. */
+const LONG_AGO = 1000;
+
 /**
  * As child_process.fork, for a cluster worker.
  * @param {{ id: number, slot: number, acceptor?: object, exec: string, args: string[], options: object, own: object }} worker
@@ -103,6 +106,7 @@ class ProcessHandle {
     const descriptors = stdio.map(descriptorFor);
     descriptors[channelPlace] = 'channel';
     if (acceptor) descriptors.push('handoff');
+    descriptors.push('board');
     const start = startOfWorker({
       id,
       slot,
@@ -151,6 +155,22 @@ class ProcessHandle {
     return this.#native.kill(signal);
   }
 
+  /** What `boardOf` gives. */
+  get board() {
+    return {
+      read: () => this.#native.readBoard() ?? undefined,
+      sample: every => this.#native.sampleBoard(every),
+      quiet: () => this.#quiet(),
+    };
+  }
+
+  #quiet() {
+    const { turns, turned } = this.board.read() ?? { turns: 0 };
+    const { acceptor, id } = this.#worker;
+    // One that turns needs no knocking; one that starts hears none yet.
+    return turns > 0 && acceptor ? acceptor.quiet(id, turned > LONG_AGO) : 0;
+  }
+
   ref() {
     this.#native.ref();
   }
@@ -166,6 +186,20 @@ class ProcessHandle {
   close() {
     this.#native.close();
   }
+}
+
+/**
+ * The board of a worker: what it notes of itself, read without asking it.
+ * @param {import('./worker')} worker
+ * @returns {{ read(): object | undefined, sample(every: number): void, quiet(): number } | undefined}
+ *   undefined: its process has ended, or never was
+ *   `read`: see BoardReading in src/node/board.rs; undefined where there is no such memory
+ *   `sample` has it note `open` and `heapUsed`, every so many milliseconds at most, while its loop turns
+ *   `quiet`: for how many milliseconds it has taken nothing of what is in its queue, where something is put once its loop
+ *   does not turn any more; to be asked from time to time
+ */
+function boardOf({ process: child }) {
+  return child?._handle?.board;
 }
 
 function flat({ file, args, cwd, envPairs, stdio, uid, gid }) {
@@ -188,4 +222,4 @@ function descriptorFor({ type, fd, handle }) {
   }
 }
 
-module.exports = { forkWorker };
+module.exports = { boardOf, forkWorker };

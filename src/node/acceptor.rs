@@ -89,6 +89,13 @@ impl Acceptor {
         self.core().inspect(|core| core.remove_worker(worker));
     }
 
+    /// For how many milliseconds a worker has taken nothing, though something is in its queue. With `knock` something is
+    /// put there if nothing is.
+    #[napi]
+    pub fn quiet(&self, worker: u32, knock: bool) -> f64 {
+        self.core().map_or(0.0, |core| core.quiet(worker, knock).as_secs_f64() * 1e3)
+    }
+
     /// Whether a worker that retires has all that was accepted for it in its queue; if not, the event "hasAll"
     /// tells when to ask again.
     #[napi]

@@ -69,6 +69,19 @@ impl Callback {
     }
 }
 
+impl Callback {
+    /// As [`call`](Self::call), where no handle scope is open.
+    pub fn call_in_scope<const COUNT: usize>(&self, arguments: &[i32; COUNT]) {
+        let mut scope = ptr::null_mut();
+        // SAFETY: on the environment's thread; the scope is closed below.
+        if unsafe { sys::napi_open_handle_scope(self.env, &mut scope) } == sys::Status::napi_ok {
+            self.call(arguments);
+            // SAFETY: as above.
+            unsafe { sys::napi_close_handle_scope(self.env, scope) };
+        }
+    }
+}
+
 impl Drop for Callback {
     fn drop(&mut self) {
         // SAFETY: made in `new`, dropped once, while the environment stands (see `uv`).

@@ -4,6 +4,8 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
@@ -13,11 +15,13 @@ use nix::sys::socket::SockType;
 use nix::sys::stat::fstat;
 
 use super::acceptor::Acceptor;
+use super::board::BoardReading;
 use super::callback::Callback;
 use super::uv::{Poll, READABLE};
 use crate::connections::handoff::Queue;
 use crate::os::error::Error;
 use crate::os::socket;
+use crate::processes::board::{self, Board};
 use crate::processes::child::{Child, Exit};
 use crate::processes::fork::{Program, Stdio};
 
@@ -30,7 +34,8 @@ pub struct ForkOptions {
     pub args: Vec<String>,
     /// `KEY=value` each.
     pub env_pairs: Vec<String>,
-    /// One more of them, to which the numbers and inodes of the child's channel and handoff queue are added.
+    /// One more of them, to which the numbers and inodes of the child's channel, handoff queue and board
+    /// are added.
     pub word: String,
     /// The working directory.
     pub cwd: Option<String>,
@@ -42,7 +47,8 @@ pub struct ForkOptions {
     pub parent_death_signal: Option<i32>,
     /// The slot that it fills.
     pub slot: u32,
-    /// What the child has under each number: "ignore", "pipe", "channel", "handoff", or a descriptor of ours.
+    /// What the child has under each number: "ignore", "pipe", "channel", "handoff", "board", or a descriptor of
+    /// ours.
     pub stdio: Vec<Either<i32, String>>,
 }
 
@@ -65,6 +71,7 @@ pub struct Forked {
 pub struct WorkerProcess {
     child: Option<Rc<Child>>,
     poll: Option<Rc<Poll>>,
+    board: Option<Arc<Board>>,
 }
 
 /// Starts a worker. `process` is told of its end with `onexit(code, signal)`, `signal` being a number; with
@@ -98,10 +105,12 @@ fn start(
     let (channel, their_channel) = socket::pair(SockType::Stream)?;
     let (near, far) = socket::pair(SockType::SeqPacket)?;
     let queue = Queue::new(worker, near, socket::duplicate(&far)?);
+    // Where there is no such memory the worker does without.
+    let (board, mut their_board) = Board::new().map(|(board, theirs)| (Arc::new(board), theirs)).ok().unzip();
     let mut pipes = Vec::with_capacity(options.stdio.len());
     let mut stdio = Vec::with_capacity(options.stdio.len());
     let (mut their_channel, mut far) = (Some(their_channel), Some(far));
-    let (mut channel_word, mut handoff_word) = (String::from(" -"), String::from(" -"));
+    let [mut channel_word, mut handoff_word, mut board_word] = [" -"; 3].map(String::from);
     for (place, wanted) in options.stdio.iter().enumerate() {
         let (ours, theirs) = match wanted {
             Either::A(descriptor) => (None, Stdio::Inherit(*descriptor)),
@@ -112,15 +121,16 @@ fn start(
                 }
                 "channel" => (None, give(their_channel.take(), place, &mut channel_word)?),
                 "handoff" => (None, give(far.take(), place, &mut handoff_word)?),
+                "board" => (None, give(their_board.take(), place, &mut board_word)?),
                 _ => (None, Stdio::Ignore),
             },
         };
         pipes.push(ours);
         stdio.push(theirs);
     }
-    drop((their_channel, far));
+    drop((their_channel, far, their_board));
     let mut env_pairs = options.env_pairs;
-    env_pairs.push(options.word + &channel_word + &handoff_word);
+    env_pairs.push(options.word + &channel_word + &handoff_word + &board_word);
     let words = |words: Vec<String>| words.into_iter().map(OsString::from).collect();
     let program = Program {
         file: options.file.into(),
@@ -138,7 +148,10 @@ fn start(
         .and_then(|()| Child::start(program))
         .and_then(|child| process.watch(env, child, onexit));
     let (error, pid) = match started {
-        Ok(pid) => (0, pid),
+        Ok(pid) => {
+            process.board = board;
+            (0, pid)
+        }
         Err(error) => {
             acceptor.and_then(Acceptor::core).inspect(|core| core.remove_worker(worker));
             // After another error Node throws, or leaves the streams alone: nobody would close them.
@@ -167,7 +180,7 @@ impl WorkerProcess {
     #[napi(constructor)]
     #[allow(clippy::new_without_default, reason = "JavaScript makes it")]
     pub fn new() -> Self {
-        WorkerProcess { child: None, poll: None }
+        WorkerProcess { child: None, poll: None, board: None }
     }
 
     /// Sends a signal; 0, or the error as libuv numbers it.
@@ -202,11 +215,24 @@ impl WorkerProcess {
         self.poll.as_ref().is_some_and(|poll| poll.has_reference())
     }
 
+    /// What the worker's board says now; nothing where it has none.
+    #[napi]
+    pub fn read_board(&self) -> Option<BoardReading> {
+        self.board.as_ref().map(|board| board.read(board::now()).into())
+    }
+
+    /// Has the worker note what takes longer to learn, once in so many milliseconds at most.
+    #[napi]
+    pub fn sample_board(&self, every: u32) {
+        self.board.as_ref().inspect(|board| board.sample(Duration::from_millis(every.into())));
+    }
+
     /// Lets go of a process that has ended.
     #[napi]
     pub fn close(&mut self) {
         self.poll = None;
         self.child = None;
+        self.board = None;
     }
 }
 

@@ -5,15 +5,18 @@
 use std::cell::{Cell, RefCell};
 use std::os::fd::IntoRawFd;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
+use super::board::Board;
 use super::callback::Callback;
 use super::uv::{Poll, READABLE, WRITABLE};
 use super::{own, Result};
 use crate::connections::handoff::{Intake as Core, Sent, Taken};
 use crate::os::error::Error;
+use crate::processes::board::Board as Numbers;
 
 /// How many connections are taken before others on the loop get their turn.
 const BATCH: u32 = 16;
@@ -29,6 +32,7 @@ pub struct Intake {
 /// Takes connections out of the queue, and gives them to JavaScript.
 struct Taker {
     core: RefCell<Core>,
+    board: Option<Arc<Numbers>>,
     onconnection: Callback,
     poll: RefCell<Weak<Poll>>,
     /// Whether connections are taken: not while no descriptor is left, nor when the primary is gone.
@@ -45,14 +49,16 @@ impl Intake {
     /// `asks` is 1 if the primary wants to know when there is room for another, and else undefined. It is called
     /// with (0, -1) when something has to wait for a descriptor or for memory: `resume` tries again; with (0, -2) when a
     /// connection was lost for want of a descriptor; with (0, -3) when no more can be taken: `fault` says why.
+    /// What is taken is counted on the worker's board.
     #[napi(constructor)]
-    pub fn new(env: Env, fd: i32, onconnection: Function<'_>) -> Result<Self> {
+    pub fn new(env: Env, fd: i32, onconnection: Function<'_>, board: Option<&Board>) -> Result<Self> {
         // SAFETY: the descriptor was inherited for this, and JavaScript gives it away.
         let core = Core::new(unsafe { own(fd)? });
         // SAFETY: we are called by JavaScript, with a function.
         let onconnection = unsafe { Callback::new(env.raw(), "RUSTCLUSTERINTAKE", onconnection.raw()) };
         let taker = Rc::new(Taker {
             core: RefCell::new(core),
+            board: board.map(Board::numbers),
             onconnection,
             poll: RefCell::default(),
             takes: Cell::new(true),
@@ -184,6 +190,9 @@ impl Taker {
         let taken = self.core.borrow().take();
         match taken {
             Ok(Taken::Connection(connection)) => {
+                if let Some(board) = &self.board {
+                    board.took();
+                }
                 // A listener's number is below 2³¹; JavaScript adopts the descriptor, or closes it.
                 let (listener, fd) = (connection.listener.cast_signed(), connection.socket.into_raw_fd());
                 match connection.asks {

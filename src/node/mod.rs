@@ -4,6 +4,7 @@
 #![allow(missing_debug_implementations, reason = "only JavaScript sees these types")]
 
 mod acceptor;
+mod board;
 mod callback;
 mod channel;
 mod fork;

@@ -53,6 +53,7 @@ struct Functions {
     timer_init: unsafe extern "C" fn(Raw, Raw) -> c_int,
     timer_start: unsafe extern "C" fn(Raw, HandleCallback, u64, u64) -> c_int,
     timer_stop: unsafe extern "C" fn(Raw) -> c_int,
+    metrics_idle_time: unsafe extern "C" fn(Raw) -> u64,
 }
 
 impl Functions {
@@ -88,6 +89,7 @@ impl Functions {
             timer_init: function!("uv_timer_init"),
             timer_start: function!("uv_timer_start"),
             timer_stop: function!("uv_timer_stop"),
+            metrics_idle_time: function!("uv_metrics_idle_time"),
         })
     }
 }
@@ -167,6 +169,42 @@ impl Prepare {
     }
 }
 
+/// Is called at each turn, before the loop waits for events. Does not keep the loop alive.
+#[derive(Debug)]
+pub struct Turns {
+    /// Closed with it.
+    _handle: Handle,
+}
+
+impl Turns {
+    /// One that calls `turn_ends`, with the nanoseconds that the loop has waited for events so far, all in all. It is
+    /// called without a handle scope: at each turn that would cost more than all else.
+    ///
+    /// # Errors
+    /// [`Error::Os`]: `ENOSYS` outside of Node.
+    pub fn new(env: sys::napi_env, mut turn_ends: impl FnMut(u64) + 'static) -> Result<Turns> {
+        let known = Rc::new(Cell::new(ptr::null_mut()));
+        let at = Rc::clone(&known);
+        let initialize = |uv: &Functions, event_loop, raw| {
+            known.set(event_loop);
+            // SAFETY: `raw` has the size libuv asked for, and the loop is the environment's.
+            unsafe { (uv.prepare_init)(event_loop, raw) }
+        };
+        let callback = move |_| {
+            let Some(uv) = Functions::get() else { return };
+            // SAFETY: the loop that calls this is alive.
+            turn_ends(unsafe { (uv.metrics_idle_time)(at.get()) });
+        };
+        let handle = Handle::new(env, PREPARE, initialize, Box::new(callback))?;
+        handle.set_reference(false);
+        if let Some(raw) = handle.open() {
+            // SAFETY: the handle is initialised and not closing. It cannot fail then.
+            unsafe { (handle.uv.prepare_start)(raw, on_turn) };
+        }
+        Ok(Turns { _handle: handle })
+    }
+}
+
 /// Is called once, some time after it was started. While that is to come it keeps the loop alive.
 #[derive(Debug)]
 pub struct Timer(Handle);
@@ -188,6 +226,11 @@ impl Timer {
             // SAFETY: the handle is initialised and not closing. It cannot fail then.
             unsafe { (self.0.uv.timer_start)(raw, on_timer, pause, 0) };
         }
+    }
+
+    /// Whether it keeps the loop alive while it is to come.
+    pub fn set_reference(&self, keep: bool) {
+        self.0.set_reference(keep);
     }
 
     /// Asks for it no longer.
@@ -307,15 +350,20 @@ impl Shared {
 
     /// Runs the callback; it may close the handle it belongs to.
     fn call(&self, events: c_int) {
-        let Some(mut callback) = self.callback.take() else { return };
         let mut scope = ptr::null_mut();
         // SAFETY: on the environment's thread; every scope that was opened is closed.
         let opened = unsafe { sys::napi_open_handle_scope(self.env, &mut scope) } == sys::Status::napi_ok;
-        callback(events);
+        self.call_alone(events);
         if opened {
             // SAFETY: as above.
             unsafe { sys::napi_close_handle_scope(self.env, scope) };
         }
+    }
+
+    /// As `call`, of one that makes no values of JavaScript's.
+    fn call_alone(&self, events: c_int) {
+        let Some(mut callback) = self.callback.take() else { return };
+        callback(events);
         if !self.closing.get() {
             self.callback.set(Some(callback));
         }
@@ -348,6 +396,11 @@ unsafe extern "C" fn on_prepare(raw: Raw) {
     // SAFETY: as above.
     unsafe { (shared.uv.prepare_stop)(raw) };
     shared.call(0);
+}
+
+unsafe extern "C" fn on_turn(raw: Raw) {
+    // SAFETY: libuv calls back for open handles only.
+    unsafe { shared(raw) }.call_alone(0);
 }
 
 unsafe extern "C" fn on_timer(raw: Raw) {

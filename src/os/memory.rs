@@ -1,13 +1,17 @@
 //! Memory that has a descriptor.
 
-use std::ffi::CStr;
+use std::ffi::{c_void, CStr};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
 
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, SealFlag};
 use nix::sys::memfd::{memfd_create, MFdFlags};
+use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
+use nix::sys::stat::fstat;
 
 use crate::os::error::{Error, Result};
 
@@ -16,14 +20,78 @@ use crate::os::error::{Error, Result};
 /// # Errors
 /// [`Error::Os`] with `EMFILE`, `ENFILE` or `ENOMEM`; `ENOSYS` or `EPERM` where there is no such memory.
 pub fn sealed(name: &CStr, bytes: &[u8]) -> Result<OwnedFd> {
-    let memory = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
-        .map_err(|errno| Error::os("memfd_create", errno))?;
-    let mut file = File::from(memory);
-    file.write_all(bytes)
-        .map_err(|error| Error::os("write", error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
-    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    let mut file = create(name)?;
+    file.write_all(bytes).map_err(|error| io("write", &error))?;
+    seal(file, SealFlag::F_SEAL_WRITE)
+}
+
+/// A close-on-exec descriptor of memory of this size, all zeros. Who gets it can write in it, and cannot change its
+/// size: to read what is mapped of it is safe, whatever the other does.
+///
+/// # Errors
+/// As [`sealed`].
+pub fn shared(name: &CStr, size: NonZeroUsize) -> Result<OwnedFd> {
+    let file = create(name)?;
+    file.set_len(size.get() as u64).map_err(|error| io("ftruncate", &error))?;
+    seal(file, SealFlag::empty())
+}
+
+fn create(name: &CStr) -> Result<File> {
+    let memory = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING);
+    memory.map(File::from).map_err(|errno| Error::os("memfd_create", errno))
+}
+
+fn seal(file: File, besides: SealFlag) -> Result<OwnedFd> {
+    let seals = besides | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals)).map_err(|errno| Error::os("fcntl", errno))?;
     Ok(file.into())
+}
+
+fn io(syscall: &'static str, error: &std::io::Error) -> Error {
+    Error::os(syscall, error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+}
+
+/// Memory of a descriptor of [`shared`], in this process. Others may write in it at any time.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<c_void>,
+    size: NonZeroUsize,
+}
+
+// SAFETY: it is memory, which no thread owns; what is in it is only ever reached through atomics.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `size` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Os`]: `EINVAL` if it is not sealed, or has not so many; `ENOMEM`.
+    pub fn new(memory: impl AsFd, size: NonZeroUsize) -> Result<Mapping> {
+        let seals = fcntl(&memory, FcntlArg::F_GET_SEALS).map_err(|errno| Error::os("fcntl", errno))?;
+        let length = fstat(&memory).map_err(|errno| Error::os("fstat", errno))?.st_size;
+        let is_sealed = SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_SHRINK);
+        if !is_sealed || usize::try_from(length).is_ok_and(|length| length < size.get()) {
+            return Err(Error::os("mmap", Errno::EINVAL));
+        }
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping, where the kernel likes. It cannot become shorter than what is mapped.
+        let start = unsafe { mmap(None, size, access, MapFlags::MAP_SHARED, &memory, 0) };
+        start.map(|start| Mapping { start, size }).map_err(|errno| Error::os("mmap", errno))
+    }
+
+    /// Where it is: at the start of a page.
+    pub fn start(&self) -> NonNull<c_void> {
+        self.start
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new` with this size, and nobody has what lies in it beyond our life.
+        let _ = unsafe { munmap(self.start, self.size.get()) };
+    }
 }
 
 #[cfg(test)]
@@ -40,5 +108,33 @@ mod tests {
         assert_eq!(file.metadata().unwrap().len(), 10);
         assert!(file.write_all_at(b"x", 0).is_err());
         assert!(file.set_len(0).is_err());
+    }
+    #[test]
+    fn what_is_shared_is_one_memory_that_nobody_can_shrink() {
+        let size = NonZeroUsize::new(4096).unwrap();
+        let memory = shared(c"test", size).unwrap();
+        let (ours, theirs) = (Mapping::new(&memory, size).unwrap(), Mapping::new(&memory, size).unwrap());
+        // SAFETY: both are of 4096 bytes, and this thread alone uses them.
+        unsafe {
+            ours.start().cast::<u8>().add(4095).write_volatile(7);
+            assert_eq!(theirs.start().cast::<u8>().add(4095).read_volatile(), 7);
+        }
+        let file = File::from(memory);
+        file.write_all_at(b"x", 0).unwrap();
+        for size in [0, 4095, 4097] {
+            assert!(file.set_len(size).is_err(), "{size}");
+        }
+        assert_eq!(
+            Mapping::new(&file, NonZeroUsize::new(4097).unwrap()).unwrap_err(),
+            Error::os("mmap", Errno::EINVAL)
+        );
+    }
+
+    #[test]
+    fn what_could_be_shrunk_is_not_mapped() {
+        let file = create(c"test").unwrap();
+        file.set_len(4096).unwrap();
+        let size = NonZeroUsize::new(4096).unwrap();
+        assert_eq!(Mapping::new(&file, size).unwrap_err(), Error::os("mmap", Errno::EINVAL));
     }
 }

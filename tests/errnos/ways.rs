@@ -17,6 +17,7 @@ use rust_cluster::messages::frame::{Kind, LIMIT};
 use rust_cluster::messages::incoming::Incoming;
 use rust_cluster::os::error::{Error, Result};
 use rust_cluster::os::socket;
+use rust_cluster::processes::board::{self, Board};
 use rust_cluster::processes::child::{Child, Exit};
 use rust_cluster::processes::fork::{Program, Stdio};
 
@@ -41,6 +42,7 @@ type Way = fn(&Outside) -> Result<()>;
 
 pub const WAYS: &[(&str, Way)] = &[
     ("start a process", start),
+    ("make a board", make_board),
     ("start a process elsewhere", start_elsewhere),
     ("listen on TCP", listen_tcp),
     ("listen on a path", listen_path),
@@ -151,6 +153,13 @@ fn worker(acceptor: &Acceptor, id: u32) -> Result<Intake> {
     let (near, far) = socket::pair(SockType::SeqPacket)?;
     acceptor.add_worker(id, 0, Queue::new(id, near, socket::duplicate(&far)?))?;
     Ok(Intake::new(far))
+}
+
+fn make_board(_: &Outside) -> Result<()> {
+    let (ours, memory) = Board::new()?;
+    Board::open(&memory)?.took();
+    assert_eq!(ours.read(board::now()).taken, 1);
+    Ok(())
 }
 
 /// Two workers, and three clients, of which each is served by one of them.

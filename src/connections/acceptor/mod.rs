@@ -213,6 +213,12 @@ impl Acceptor {
         self.shared.state.lock().has_all(worker)
     }
 
+    /// For how long a worker has taken nothing, though something is in its queue. With `knock` something is put there
+    /// if nothing is, so that the next question has an answer.
+    pub fn quiet(&self, worker: WorkerId, knock: bool) -> Duration {
+        self.change(|state| state.quiet(worker, knock))
+    }
+
     /// Closes a listener that nobody has joined.
     pub fn close(&self, listener: ListenerId) {
         self.shared.state.lock().close(listener);

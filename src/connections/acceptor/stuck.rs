@@ -1,5 +1,7 @@
 //! The clock: workers that take nothing, and what is to be tried again.
 
+use std::time::Duration;
+
 use super::listener::{Accepting, Listener};
 use super::state::State;
 use super::worker::{Standing, Worker};
@@ -77,6 +79,21 @@ impl State {
             (Standing::Stuck, true) => self.rescue(id),
             (Standing::Ready | Standing::Full, false) | (Standing::Leaving, _) => {}
         }
+    }
+
+    /// See [`Acceptor::quiet`](super::Acceptor::quiet).
+    pub fn quiet(&mut self, id: WorkerId, knock: bool) -> Duration {
+        let is_there = |worker: &&mut Worker| worker.standing != Standing::Leaving;
+        let Some(worker) = self.workers.get_mut(&id).filter(is_there) else { return Duration::ZERO };
+        let took_something = worker.queue.look().unwrap_or_default();
+        if took_something || worker.queue.queued() == 0 {
+            worker.moved = self.now;
+        }
+        if knock && worker.queue.queued() == 0 {
+            // Where there is no memory for it, the next call tries again.
+            let _ = worker.queue.probe();
+        }
+        self.now.duration_since(worker.moved)
     }
 
     /// Takes back what a stuck worker has not taken, as long as others that serve what it serves are ready.

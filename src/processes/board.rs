@@ -1,0 +1,316 @@
+//! A worker's board: numbers that it keeps in memory of its own, and that the primary reads without asking it.
+//!
+//! ```text
+//!   worker                                       primary
+//!   its loop turns, it takes a connection  ───►  the acceptor's thread, JavaScript, whoever wants to know
+//!   it samples what takes longer to learn  ◄───  how often that is to be done
+//! ```
+//!
+//! Each worker has a page, which no other worker has a descriptor of: a broken one can write nonsense in its own, and
+//! nothing else. Its size is sealed, so that reading it is safe whatever the worker does. Each number stands alone and
+//! is read once; what cannot be true is bounded when it is read ([`Board::read`]).
+//!
+//! An idle loop does not turn, and neither does one that is stuck: the board alone does not tell them apart. What does
+//! is something that waits in the worker's queue, which an idle worker takes at once.
+
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::time::{clock_gettime, ClockId};
+
+use crate::os::error::Result;
+use crate::os::memory::{self, Mapping};
+
+/// What lies at the start of the page. Times are of CLOCK_MONOTONIC, in nanoseconds.
+#[derive(Debug)]
+#[repr(C)]
+struct Numbers {
+    turns: AtomicU64,
+    turned: AtomicU64,
+    longest_turn: AtomicU64,
+    expected_wait: AtomicU64,
+    taken: AtomicU64,
+    open: AtomicU64,
+    heap_used: AtomicU64,
+    /// How many milliseconds lie between two samples; 0: none are asked for. The primary writes this one.
+    sample_every: AtomicU64,
+}
+
+/// One worker's board, as either side has it.
+#[derive(Debug)]
+pub struct Board {
+    page: Mapping,
+    /// When this side made or opened it.
+    since: u64,
+}
+
+/// What a board says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// How often the worker's loop has turned. While it is 0 the worker starts.
+    pub turns: u64,
+    /// How long ago it last turned: an idle one, and one that is stuck, a long time ago.
+    pub turned: Duration,
+    /// The longest turn so far, without what it waited for events.
+    pub longest_turn: Duration,
+    /// See [`Board::expected_wait`].
+    pub expected_wait: Duration,
+    /// How many connections it has taken.
+    pub taken: u64,
+    /// How many connections its servers had open when it last looked; 0 where nobody asked for samples.
+    pub open: u64,
+    /// Bytes of JavaScript's heap in use when it last looked; 0 where nobody asked for samples.
+    pub heap_used: u64,
+}
+
+/// The largest integer that is one in JavaScript, too.
+const MOST: u64 = (1 << 53) - 1;
+
+/// Nobody waits for longer.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// What is longer ago counts little for what a worker is expected to do next.
+const MEMORY: f64 = 1e9;
+
+/// The time, as boards have it.
+pub fn now() -> u64 {
+    // There is such a clock in every kernel.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| nanoseconds(time.into()))
+}
+
+/// How long this thread had a processor, all in all.
+pub fn processor_time() -> u64 {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(0, |time| nanoseconds(time.into()))
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How long something that comes at any moment waits until the loop looks at it, on average: half of each turn that
+/// it falls into, and nothing while the loop is idle. It is renewed at each turn, `elapsed` after the one before, of
+/// which the loop was busy for `busy`; what was before counts ever less.
+fn next_wait(before: f64, elapsed: u64, busy: u64) -> f64 {
+    let busy = busy as f64;
+    (before * MEMORY + busy * busy / 2.0) / (MEMORY + elapsed as f64)
+}
+
+impl Board {
+    const SIZE: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+    /// A new board, and the descriptor for its worker.
+    ///
+    /// # Errors
+    /// As [`memory::shared`].
+    pub fn new() -> Result<(Board, OwnedFd)> {
+        let memory = memory::shared(c"rust-cluster-board", Self::SIZE)?;
+        Ok((Board::open(&memory)?, memory))
+    }
+
+    /// The board that lies in this memory.
+    ///
+    /// # Errors
+    /// As [`Mapping::new`].
+    pub fn open(memory: &OwnedFd) -> Result<Board> {
+        Ok(Board { page: Mapping::new(memory, Self::SIZE)?, since: now() })
+    }
+
+    fn numbers(&self) -> &Numbers {
+        let start: NonNull<Numbers> = self.page.start().cast();
+        // SAFETY: a page is large enough, and aligned. All is atomic, and every value of it is one.
+        unsafe { start.as_ref() }
+    }
+
+    // The worker writes.
+
+    /// The loop has turned, at `now`; of the time since it turned before it was busy for `busy`.
+    pub fn turned(&self, now: u64, busy: u64) {
+        let numbers = self.numbers();
+        let before = numbers.turned.load(Ordering::Relaxed);
+        let (turns, longest) = (numbers.turns.load(Ordering::Relaxed), numbers.longest_turn.load(Ordering::Relaxed));
+        if before > 0 {
+            let wait = f64::from_bits(numbers.expected_wait.load(Ordering::Relaxed));
+            let wait = next_wait(wait, now.saturating_sub(before), busy);
+            numbers.expected_wait.store(wait.to_bits(), Ordering::Relaxed);
+        }
+        numbers.turned.store(now, Ordering::Relaxed);
+        numbers.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
+        if busy > longest {
+            numbers.longest_turn.store(busy, Ordering::Relaxed);
+        }
+    }
+
+    /// A connection was taken.
+    pub fn took(&self) {
+        // Nobody else writes it.
+        let taken = &self.numbers().taken;
+        taken.store(taken.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// How many connections are open, and how much of the heap is in use.
+    pub fn sampled(&self, open: u64, heap_used: u64) {
+        self.numbers().open.store(open, Ordering::Relaxed);
+        self.numbers().heap_used.store(heap_used, Ordering::Relaxed);
+    }
+
+    /// How long to wait between two samples, if any are asked for.
+    pub fn sample_every(&self) -> Option<Duration> {
+        match self.numbers().sample_every.load(Ordering::Relaxed) {
+            0 => None,
+            milliseconds => Some(Duration::from_millis(milliseconds)),
+        }
+    }
+
+    // The primary reads.
+
+    /// Has the worker sample, so often at most, as long as its loop turns.
+    pub fn sample(&self, every: Duration) {
+        let milliseconds = u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.numbers().sample_every.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// All that stands there at `now`. A worker may have written anything: what comes out can at least be.
+    pub fn read(&self, now: u64) -> Reading {
+        let numbers = self.numbers();
+        let life = now.saturating_sub(self.since);
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed).min(MOST);
+        let turned = match numbers.turned.load(Ordering::Relaxed) {
+            0 => life,
+            turned => now.saturating_sub(turned).min(life),
+        };
+        Reading {
+            turns: count(&numbers.turns),
+            turned: Duration::from_nanos(turned),
+            longest_turn: Duration::from_nanos(numbers.longest_turn.load(Ordering::Relaxed).min(life)),
+            expected_wait: self.expected_wait(now),
+            taken: count(&numbers.taken),
+            open: count(&numbers.open),
+            heap_used: count(&numbers.heap_used),
+        }
+    }
+
+    /// How long something that comes now waits until the worker's loop looks at it, going by its last second.
+    pub fn expected_wait(&self, now: u64) -> Duration {
+        let numbers = self.numbers();
+        let written = f64::from_bits(numbers.expected_wait.load(Ordering::Relaxed));
+        let wait = next_wait(written, now.saturating_sub(numbers.turned.load(Ordering::Relaxed)), 0);
+        // What is no number, and what is negative, is nothing.
+        Duration::from_nanos(wait as u64).min(LONGEST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// The primary's side, and the worker's.
+    fn both() -> (Board, Board) {
+        let (primary, memory) = Board::new().unwrap();
+        let worker = Board::open(&memory).unwrap();
+        (primary, worker)
+    }
+
+    #[test]
+    fn what_the_worker_writes_the_primary_reads() {
+        let (primary, worker) = both();
+        let start = now();
+        assert_eq!(primary.read(start).turns, 0);
+        worker.turned(start + MS, 0);
+        worker.turned(start + 9 * MS, 7 * MS);
+        worker.turned(start + 10 * MS, MS / 2);
+        worker.took();
+        worker.took();
+        worker.sampled(5, 1 << 20);
+        let reading = primary.read(start + 13 * MS);
+        assert_eq!((reading.turns, reading.taken, reading.open, reading.heap_used), (3, 2, 5, 1 << 20));
+        assert_eq!(reading.turned, Duration::from_millis(3));
+        assert_eq!(reading.longest_turn, Duration::from_millis(7));
+    }
+
+    #[test]
+    fn samples_are_taken_as_often_as_the_primary_asks() {
+        let (primary, worker) = both();
+        assert_eq!(worker.sample_every(), None);
+        primary.sample(Duration::from_micros(1));
+        assert_eq!(worker.sample_every(), Some(Duration::from_millis(1)));
+        primary.sample(Duration::from_secs(1));
+        assert_eq!(worker.sample_every(), Some(Duration::from_secs(1)));
+    }
+
+    /// How long one waits for a worker whose turns take `busy` of every `period`, after a while.
+    fn wait_of(busy: u64, period: u64) -> f64 {
+        let (primary, worker) = both();
+        let mut at = now();
+        for _ in 0..20_000 * MS / period {
+            at += period;
+            worker.turned(at, busy);
+        }
+        primary.expected_wait(at).as_secs_f64() * 1e3
+    }
+
+    #[test]
+    fn the_expected_wait_is_half_of_the_turns_that_one_comes_into() {
+        // All of the time in slices of 60 ms: 30. Half of the time: 15. Much to do, and short turns: next to nothing.
+        for (busy, period, expected) in [(60, 60, 30.0), (60, 120, 15.0), (1, 1, 0.5)] {
+            let wait = wait_of(busy * MS, period * MS);
+            assert!((wait / expected - 1.0_f64).abs() < 0.15, "{busy} of {period}: {wait}");
+        }
+        assert!(wait_of(MS / 20, MS / 10) < 0.02);
+    }
+
+    #[test]
+    fn one_long_turn_is_no_habit_and_a_habit_is_forgotten() {
+        let (primary, worker) = both();
+        let mut at = now();
+        worker.turned(at, 0);
+        at += 60 * MS;
+        worker.turned(at, 60 * MS);
+        let once = primary.expected_wait(at);
+        assert!(once < Duration::from_millis(2), "{once:?}");
+        for _ in 0..100 {
+            at += 60 * MS;
+            worker.turned(at, 60 * MS);
+        }
+        let habit = primary.expected_wait(at);
+        assert!(habit > Duration::from_millis(25), "{habit:?}");
+        // Whether it turns, with nothing to do, or not at all.
+        assert!(primary.expected_wait(at + 30_000 * MS) < Duration::from_millis(1));
+        for _ in 0..1000 {
+            at += 10 * MS;
+            worker.turned(at, 0);
+        }
+        assert!(primary.expected_wait(at) < Duration::from_millis(1));
+    }
+
+    #[test]
+    fn whatever_a_worker_writes_what_is_read_can_be() {
+        let (primary, worker) = both();
+        let Numbers { turns, turned, longest_turn, expected_wait, taken, open, heap_used, sample_every } =
+            worker.numbers();
+        let values = [0, 1, MOST + 1, u64::MAX - 1, u64::MAX, now(), now() * 2]
+            .into_iter()
+            .chain([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, f64::MAX, f64::MIN_POSITIVE].map(f64::to_bits));
+        for value in values {
+            for number in [turns, turned, longest_turn, expected_wait, taken, open, heap_used, sample_every] {
+                number.store(value, Ordering::Relaxed);
+            }
+            for at in [0, primary.since, now(), u64::MAX] {
+                let life = Duration::from_nanos(at.saturating_sub(primary.since));
+                let reading = primary.read(at);
+                assert!(reading.turned <= life && reading.longest_turn <= life, "{value}: {reading:?}");
+                assert!(reading.expected_wait <= LONGEST, "{value}: {reading:?}");
+                for count in [reading.turns, reading.taken, reading.open, reading.heap_used] {
+                    assert!(count <= MOST, "{value}: {reading:?}");
+                }
+            }
+            // Nor does a worker that has written it stumble over it.
+            worker.turned(now(), MS);
+            worker.took();
+        }
+    }
+}
