@@ -99,6 +99,12 @@ impl Supervisor {
         Supervisor(core::Supervisor::new(options.into(), whole(seed)))
     }
 
+    /// Goes by other options from now on, but for `workers`.
+    #[napi]
+    pub fn configure(&mut self, options: SupervisorOptions) {
+        self.0.configure(options.into());
+    }
+
     /// Takes what has happened; what is to be done, in this order.
     #[napi]
     pub fn handle<'env>(&mut self, env: &'env Env, now: f64, event: Object<'_>) -> Result<Vec<Object<'env>>> {

@@ -30,6 +30,11 @@ impl Brake {
         Brake { budget, restarts: VecDeque::new() }
     }
 
+    /// Has another budget; what was used of the old one is used of it.
+    pub fn set_budget(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
     /// Asks for a restart.
     pub fn ask(&mut self, now: Millis) -> Verdict {
         while self.restarts.front().is_some_and(|then| then.saturating_add(self.budget.within) <= now) {
@@ -39,7 +44,10 @@ impl Brake {
             self.restarts.push_back(now);
             return Verdict::Go;
         }
-        self.restarts.front().map_or(Verdict::Never, |oldest| Verdict::Wait(oldest.saturating_add(self.budget.within)))
+        // The one whose end leaves room: not the oldest where the budget has become smaller.
+        let last = self.restarts.len().checked_sub(self.budget.count as usize).filter(|_| self.budget.count > 0);
+        let until = |then: &Millis| then.saturating_add(self.budget.within);
+        last.and_then(|last| self.restarts.get(last)).map_or(Verdict::Never, |then| Verdict::Wait(until(then)))
     }
 }
 
@@ -55,6 +63,18 @@ mod tests {
         assert_eq!(brake.ask(1099), Verdict::Wait(1100));
         assert_eq!(brake.ask(1100), Verdict::Go);
         assert_eq!(brake.ask(1100), Verdict::Wait(1400));
+    }
+
+    #[test]
+    fn a_smaller_budget_has_room_when_enough_is_over() {
+        let mut brake = Brake::new(Budget { count: 3, within: 1000 });
+        (1..=3).for_each(|time| assert_eq!(brake.ask(time * 100), Verdict::Go));
+        brake.set_budget(Budget { count: 1, within: 1000 });
+        assert_eq!(brake.ask(1_050), Verdict::Wait(1_300));
+        assert_eq!(brake.ask(1_250), Verdict::Wait(1_300));
+        assert_eq!(brake.ask(1_300), Verdict::Go);
+        brake.set_budget(Budget { count: 0, within: 1000 });
+        assert_eq!(brake.ask(1_301), Verdict::Never);
     }
 
     #[test]

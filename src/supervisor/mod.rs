@@ -126,6 +126,12 @@ impl Supervisor {
         }
     }
 
+    /// Goes by other options from now on; only the number of slots stays, which is [`Event::Scale`]'s.
+    pub fn configure(&mut self, options: Options) {
+        self.brake.set_budget(options.max_restarts);
+        self.options = options;
+    }
+
     /// Takes what has happened by `now`; what is to be done, in this order. A time before the last one counts as that.
     pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Action> {
         self.now = self.now.max(now);
@@ -155,6 +161,7 @@ impl Supervisor {
         self.expire();
         self.age();
         self.fill();
+        self.settle_reload();
         self.replace_next();
         self.settle_scaling();
         self.give_up_or_end();
@@ -163,9 +170,10 @@ impl Supervisor {
     /// When [`Event::Time`] is wanted next.
     pub fn deadline(&self) -> Option<Millis> {
         let phases = self.workers.values().filter_map(|worker| worker.phase.until());
-        let slots = self.slots.iter().filter(|slot| slot.successor.is_none()).filter_map(|slot| match slot.holder {
-            Holder::Nobody(Vacancy::Waiting(at)) if self.is_running() => Some(at),
-            Holder::Nobody(Vacancy::Braked(at)) => Some(at),
+        let running = matches!(self.state, State::Running);
+        let empty = self.slots.iter().filter(|slot| running && slot.successor.is_none());
+        let slots = empty.filter_map(|slot| match slot.holder {
+            Holder::Nobody(Vacancy::Waiting(at) | Vacancy::Braked(at)) => Some(at),
             _ => None,
         });
         phases.chain(slots).chain(self.next_wish()).chain(self.end_of_delay()).min()

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::replace::Cause;
-use super::slot::Holder;
 use super::worker::Phase;
-use super::{Action, Failure, Report, SlotNumber, State, Supervisor, WorkerId};
+use super::{Action, Failure, Report, SlotNumber, State, Supervisor, Worker, WorkerId};
 
 /// A reload under way.
 #[derive(Debug)]
@@ -49,38 +48,37 @@ impl Supervisor {
         }
     }
 
-    /// The slot that a reload fills next. It is done when none is left.
-    pub(super) fn next_of_reload(&mut self) -> Option<(SlotNumber, Cause)> {
-        let mut reload = self.reload.take()?;
-        let before = reload.pending.len();
-        let mut gone = 0;
+    /// Slots with a new worker that is ready are done, and so is the reload when none is left.
+    pub(super) fn settle_reload(&mut self) {
+        let Some(mut reload) = self.reload.take() else { return };
+        reload.pending.retain(|number, _| self.is_wanted(*number));
+        let wanted = reload.pending.len();
         reload.pending.retain(|number, old| {
-            let wanted = self.is_wanted(*number);
-            gone += usize::from(!wanted);
-            let new = |generation: u32, phase| generation > *old && phase == Phase::Ready;
-            wanted && !self.holder(*number).is_some_and(|(_, worker)| new(worker.generation, worker.phase))
+            let is_new = |worker: &Worker| worker.generation > *old && worker.phase == Phase::Ready;
+            !self.holder(*number).is_some_and(|(_, worker)| is_new(worker))
         });
-        reload.replaced += u32::try_from(before - gone - reload.pending.len()).unwrap_or(0);
+        reload.replaced += u32::try_from(wanted - reload.pending.len()).unwrap_or(0);
         if reload.pending.is_empty() {
             self.memory_refused = false;
             self.report(Report::new("reload-done").with("replaced", reload.replaced));
             self.act(Action::Reloaded { replaced: reload.replaced });
-            return None;
+        } else {
+            self.reload = Some(reload);
         }
-        let next = reload.pending.iter().find(|(number, old)| self.is_to_be_filled_anew(**number, **old));
-        let next = next.map(|(number, _)| *number);
-        self.reload = Some(reload);
-        Some((next?, Cause::Reload))
+    }
+
+    /// The slot that a reload fills next.
+    pub(super) fn next_of_reload(&self) -> Option<(SlotNumber, Cause)> {
+        let mut pending = self.reload.as_ref()?.pending.iter();
+        let (number, _) = pending.find(|(number, old)| self.is_to_be_filled_anew(**number, **old))?;
+        Some((*number, Cause::Reload))
     }
 
     /// Whether a slot needs a replacement: it has an old worker, or none. A new one that boots, since the old one died,
     /// is waited for.
     fn is_to_be_filled_anew(&self, number: SlotNumber, old: u32) -> bool {
-        let slot = &self.slots[number as usize];
-        let boots = matches!(slot.holder, Holder::Worker(_))
-            && self
-                .holder(number)
-                .is_some_and(|(_, worker)| worker.generation > old && matches!(worker.phase, Phase::Booting { .. }));
+        let is_new = |worker: &Worker| worker.generation > old && matches!(worker.phase, Phase::Booting { .. });
+        let boots = self.holder(number).is_some_and(|(_, worker)| is_new(worker));
         self.is_replaceable(number) && !boots
     }
 

@@ -3,6 +3,7 @@
 mod acceptor;
 mod channel;
 mod policy;
+mod supervisor;
 
 use proptest::test_runner::Config;
 
