@@ -245,4 +245,18 @@ module.exports = {
     ),
   /** As the supervisor has told of it to a client. */
   ofSupervisor: ({ code, message, ...rest }) => Object.assign(nodeError(Error, code, message), rest),
+  badListenFds: ({ code }) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_BAD_LISTEN_FDS',
+      `The variables LISTEN_FDS and LISTEN_FDNAMES say of sockets what is not so (${code}). A service manager sets them, ` +
+        'and hands the sockets over: start the program without a script in between that closes descriptors, or unset ' +
+        'the variables.',
+    ),
+  unnotified: (socket, { code }) =>
+    warning(
+      'ERR_RUST_CLUSTER_UNNOTIFIED',
+      `The service manager does not hear us (${code}) at ${socket}, which NOTIFY_SOCKET names. The workers go on ` +
+        'serving; a service manager that waits for word will end them: unset NOTIFY_SOCKET if there is none.',
+    ),
 };

@@ -110,6 +110,24 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_STRAY_DESCRIPTOR: () => brokenWorker('strayDescriptor'),
   ERR_RUST_CLUSTER_BAD_MESSAGE: () => brokenWorker('noJson'),
   ERR_RUST_CLUSTER_BAD_HANDOFF: () => brokenWorker('bareReturn'),
+  ERR_RUST_CLUSTER_BAD_LISTEN_FDS: () =>
+    node([
+      '-e',
+      `process.env.LISTEN_PID = process.pid;
+      process.env.LISTEN_FDS = 'many';
+      process.once('uncaughtException', ${tell});
+      require('./lib/supervisor/systemd').inheritSockets();`,
+    ]),
+  ERR_RUST_CLUSTER_UNNOTIFIED: () =>
+    node([
+      '-e',
+      `process.env.NOTIFY_SOCKET = '/nonexistent';
+      process.on('warning', ${tell});
+      const supervisor = new (require('node:events'))();
+      supervisor.status = () => ({ workers: [], wanted: 0 });
+      require('./lib/supervisor/systemd').notify(supervisor);
+      supervisor.emit('report', { event: 'all-ready' });`,
+    ]),
 };
 
 const OF_BROKEN_WORKERS = /BAD_FRAME|FRAME_TOO_LARGE|STRAY|BAD_MESSAGE|BAD_HANDOFF/;

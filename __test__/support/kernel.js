@@ -3,9 +3,8 @@
 // Kernels that know less than this one, and sandboxes that allow less: a program runs under a filter that has system
 // calls fail (./deny.rs, which cargo builds).
 
-const { execFileSync } = require('node:child_process');
 const { constants } = require('node:os');
-const path = require('node:path');
+const { built } = require('./built');
 
 /** waitid(P_PIDFD), and what O_NONBLOCK of pidfd_open() is. */
 const waitidOfPidfd = { syscall: 'waitid', args: [{ index: 0, type: 'dword', op: 'eq', val: 3 }] };
@@ -50,28 +49,7 @@ function under(kernel) {
   return [deny(), JSON.stringify(Object.fromEntries(filters))];
 }
 
-let built;
-
 /** The program, as `cargo test` has built it. */
-function deny() {
-  const args = [
-    'build',
-    '--quiet',
-    '--locked',
-    '--profile',
-    'test',
-    '--example',
-    'deny',
-    '--message-format',
-    'json',
-  ];
-  const cwd = path.join(__dirname, '../..');
-  built ??= execFileSync('cargo', args, { cwd, encoding: 'utf8' })
-    .trim()
-    .split('\n')
-    .map(line => JSON.parse(line).executable)
-    .find(Boolean);
-  return built;
-}
+const deny = () => built('deny');
 
 module.exports = { KERNELS, under };

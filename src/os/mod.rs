@@ -8,4 +8,5 @@ pub mod faults;
 pub mod memory;
 pub mod socket;
 pub(crate) mod sync;
+pub mod systemd;
 pub mod thread;

@@ -1,7 +1,8 @@
 //! The processes of workers: [`fork`] starts one, [`child`] signals it and sees its end; [`processors`]
-//! counts how many may run at once.
+//! counts how many may run at once. And those of others that are left to this one: [`orphans`].
 
 pub mod board;
 pub mod child;
 pub mod fork;
+pub mod orphans;
 pub mod processors;

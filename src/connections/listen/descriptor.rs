@@ -34,6 +34,11 @@ impl Entry {
     }
 }
 
+/// Whether a socket is opened here, by whatever number.
+pub(super) fn is_open(socket: &OwnedFd) -> bool {
+    fstat(socket).is_ok_and(|stat| OPEN.lock().contains(&stat.st_ino))
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
         OPEN.lock().remove(&self.0);

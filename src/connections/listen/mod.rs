@@ -1,6 +1,8 @@
-//! Opening the sockets that workers share, as libuv would: same options, same errors.
+//! Opening the sockets that workers share, as libuv would: same options, same errors; or taking what the service
+//! manager has opened.
 
 mod descriptor;
+pub mod inherited;
 mod path;
 
 use std::ffi::CStr;
@@ -84,8 +86,13 @@ impl Opened {
     ///
     /// # Errors
     /// [`Error::Os`] with the number that Node would report: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`;
-    /// `EINVAL` for an address that is none; for a descriptor see [`descriptor::open`].
+    /// `EINVAL` for an address that is none; for a descriptor see [`descriptor::open`]; for a socket that the service
+    /// manager has opened see [`inherited::find`].
     pub fn bind(request: &Request) -> Result<Opened> {
+        if let Some(number) = inherited::find(request)? {
+            let datagrams = matches!(request, Request::Udp { .. });
+            return Opened::bind(&Request::Descriptor { number, datagrams });
+        }
         match request {
             Request::Tcp { host: None, port, ipv6_only } => {
                 match bind_internet(SockType::Stream, (Ipv6Addr::UNSPECIFIED, *port).into(), *ipv6_only, true) {

@@ -1,0 +1,63 @@
+'use strict';
+
+// The first process of a namespace. Its workers leave processes behind that end, and end themselves; so do children of
+// Node's. It says which of them it was told of, and when no zombie is left.
+
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const { setTimeout: sleep } = require('node:timers/promises');
+const cluster = require('../../../index');
+
+if (cluster.isWorker) {
+  // The shell ends at once, and what it has started becomes the first process's: one that has ended by then too, and one
+  // that ends when the worker has said so.
+  const shell = spawn('sh', ['-c', 'true & (read line; exit 3) <&3 &'], {
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+  });
+  shell.once('exit', () => {
+    process.once('message', code => {
+      shell.stdio[3].end('go\n', () => process.exit(code));
+    });
+    process.send('left behind');
+  });
+} else {
+  require('../../../lib/supervisor/orphans').reapOrphans();
+  main();
+}
+
+/** Zombies among our children. */
+function zombies() {
+  const stats = fs
+    .readdirSync('/proc')
+    .filter(Number)
+    .flatMap(pid => {
+      try {
+        return [fs.readFileSync(`/proc/${pid}/stat`, 'latin1')];
+      } catch {
+        return [];
+      }
+    });
+  return stats.filter(stat => /\) Z 1 /.test(stat)).length;
+}
+
+async function main() {
+  const codes = [];
+  const round = async code => {
+    const worker = cluster.fork();
+    await once(worker, 'message');
+    worker.send(code);
+    const child = spawn('sh', ['-c', `exit ${code}`]);
+    const ends = await Promise.all([once(worker, 'exit'), once(child, 'exit')]);
+    codes.push(...ends.map(([exit]) => exit));
+  };
+  for (let i = 0; i < 5; i++) await Promise.all([round(7), round(8)]);
+  // A child that ends while the loop stands still is a zombie for longer than the reaper waits.
+  const late = spawn('sh', ['-c', 'exit 9']);
+  for (const end = Date.now() + 1500; Date.now() < end; );
+  codes.push((await once(late, 'exit'))[0]);
+  const seen = zombies();
+  while (zombies() > 0) await sleep(20);
+  console.log(JSON.stringify({ pid: process.pid, codes: codes.sort(), seen: seen > 0 }));
+  process.exit();
+}
