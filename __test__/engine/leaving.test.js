@@ -5,6 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
+const { freePort } = require('../support/free-port');
 const { run } = require('../support/program');
 const way = require('../support/way');
 
@@ -18,7 +19,7 @@ for (const who of ['primary', 'worker']) {
     test(`${workers} blocked workers leave at the wish of the ${who}: all clients are served`, {
       skip,
     }, async () => {
-      const env = { WORKERS: workers, CLIENTS, WHO: who };
+      const env = { WORKERS: workers, CLIENTS, WHO: who, PORT: await freePort() };
       const exits = Array(workers).fill(0);
       await run('engine/programs/leaving.js', { env, exits }, async program => {
         await program.lines(new RegExp(`^${CLIENTS} served$`));
@@ -37,7 +38,7 @@ test('a worker that leaves serves until its primary knows', { skip }, async () =
 });
 
 test('a worker is told to leave when all that is its own is in its queue', { skip }, async () => {
-  const env = { WORKERS: 1, CLIENTS, WHO: 'primary' };
+  const env = { WORKERS: 1, CLIENTS, WHO: 'primary', PORT: await freePort() };
   await run('engine/programs/leaving.js', { env, exits: [0] }, async program => {
     const [[, before]] = await program.lines(/^told to leave after (\d+) connections$/);
     // A turn of its loop takes 16 at most: it has taken some for the others to find room.

@@ -1,23 +1,56 @@
 'use strict';
 
-const net = require('node:net');
+// Ports for programs that must be told one. Others run beside them (test files, whole suites): a port that was found
+// free must still be free when the program listens, and must be nobody's when the program has closed it.
 
-// Below the range from which systems take the ports of outgoing connections, and with a start of its own
-// for each process: test files run side by side, and a port found free must still be free a moment later.
-const LOWEST = 10000;
-const COUNT = 20000;
-let next = (process.pid * 32) % COUNT;
+const fs = require('node:fs');
+const net = require('node:net');
+const { randomInt } = require('node:crypto');
+
+/** The kernel takes from this range for whoever connects, or listens on any port. */
+const [FIRST, LAST] = fs
+  .readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'latin1')
+  .split(/\s+/)
+  .map(Number);
+
+/** The others, but for those that need rights. */
+const PORTS = Array.from({ length: 65535 - 1024 }, (_, place) => 1025 + place).filter(
+  port => port < FIRST || port > LAST,
+);
+
+let next = randomInt(PORTS.length);
 
 /**
- * Finds a port on which nobody listens.
+ * Finds a port on which nobody listens. No other test gets it as long as this process lives.
  *
  * @returns {Promise<number>}
  */
 async function freePort() {
-  for (;;) {
-    const port = LOWEST + (next++ % COUNT);
-    if (await isFree(port)) return port;
+  const [port] = await freePorts(1);
+  return port;
+}
+
+/**
+ * As `freePort`: so many in a row.
+ *
+ * @param {number} count
+ * @returns {Promise<number[]>}
+ */
+async function freePorts(count) {
+  const ports = [];
+  while (ports.length < count) {
+    const port = PORTS[next++ % PORTS.length];
+    if (port !== ports.at(-1) + 1) ports.length = 0;
+    if ((await reserve(port)) && (await isFree(port))) ports.push(port);
+    else ports.length = 0;
   }
+  return ports;
+}
+
+/** What a test has taken is told by a name that this machine has once, and that ends with the test. */
+function reserve(port) {
+  const server = net.createServer().unref();
+  return listens(server, `\0rust-cluster-test-port-${port}`);
 }
 
 /**
@@ -26,12 +59,18 @@ async function freePort() {
  * @param {number} port
  * @returns {Promise<boolean>}
  */
-function isFree(port) {
+async function isFree(port) {
+  const server = net.createServer();
+  const free = await listens(server, port);
+  if (free) await new Promise(resolve => server.close(resolve));
+  return free;
+}
+
+function listens(server, where) {
   return new Promise((resolve, reject) => {
-    const server = net.createServer();
     server.once('error', error => (error.code === 'EADDRINUSE' ? resolve(false) : reject(error)));
-    server.listen(port, () => server.close(() => resolve(true)));
+    server.listen(where, () => resolve(true));
   });
 }
 
-module.exports = { freePort, isFree };
+module.exports = { freePort, freePorts };

@@ -5,11 +5,11 @@
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
-const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { after, test } = require('node:test');
 const { pathToFileURL } = require('node:url');
+const { freePorts } = require('../support/free-port');
 const { assertSame, once, CONTROL, REGISTER, ROOT, SERVED } = require('./program');
 
 const [major] = process.versions.node.split('.').map(Number);
@@ -62,38 +62,16 @@ test('NODE_V8_COVERAGE', () => {
 });
 
 test('--inspect: each worker has a port of its own', async () => {
-  const first = await consecutivePorts(3);
+  const ports = await freePorts(3);
   for (const preload of [CONTROL, REGISTER]) {
-    const { stdout, stderr } = once(preload, { flags: [`--inspect=127.0.0.1:${first}`] });
+    const { stdout, stderr } = once(preload, { flags: [`--inspect=127.0.0.1:${ports[0]}`] });
     assert.match(stdout, /^result /m, stderr);
-    const ports = [...stderr.matchAll(/listening on ws:\/\/127\.0\.0\.1:(\d+)/g)].map(([, port]) =>
+    const taken = [...stderr.matchAll(/listening on ws:\/\/127\.0\.0\.1:(\d+)/g)].map(([, port]) =>
       Number(port),
     );
-    assert.deepEqual(ports.sort(), [first, first + 1, first + 2], stderr);
+    assert.deepEqual(taken.sort(), ports, stderr);
   }
 });
-
-/** The first of so many free ports in a row, below those that the kernel gives to whoever asks for any port. */
-async function consecutivePorts(count) {
-  const [lowest] = fs
-    .readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'latin1')
-    .split(/\s+/)
-    .map(Number);
-  const opened = [];
-  for (let port = lowest - 1; port > 1024; port -= 1) {
-    const server = net.createServer().listen(port, '127.0.0.1');
-    const free = await new Promise(resolve => {
-      server.once('listening', () => resolve(true)).once('error', () => resolve(false));
-    });
-    opened.push(server);
-    if (!free) for (const other of opened.splice(0)) other.close();
-    if (opened.length === count) {
-      await Promise.all(opened.map(other => new Promise(resolve => other.close(resolve))));
-      return port;
-    }
-  }
-  throw new Error(`no ${count} free ports in a row`);
-}
 
 test('a snapshot of the heap', () => {
   const blob = path.join(folder, 'app.blob');

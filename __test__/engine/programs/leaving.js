@@ -1,12 +1,12 @@
 'use strict';
 
-// WORKERS workers that are blocked while CLIENTS clients connect, and that leave then: WHO says by whose wish.
+// WORKERS workers on PORT that are blocked while CLIENTS clients connect, and that leave then: WHO says by whose wish.
 
 const cluster = require('rust-cluster');
 const { readSync } = require('node:fs');
 const net = require('node:net');
 
-const { WORKERS, CLIENTS, WHO } = process.env;
+const { WORKERS, CLIENTS, WHO, PORT } = process.env;
 
 if (cluster.isPrimary) {
   cluster.setupPrimary({ stdio: ['pipe', 'inherit', 'inherit', 'ipc'] });
@@ -32,7 +32,7 @@ if (cluster.isPrimary) {
     served++;
     socket.end('served');
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(PORT, '127.0.0.1');
   process.on('internalMessage', ({ act }) => {
     if (act === 'disconnect') console.log(`told to leave after ${served} connections`);
   });
