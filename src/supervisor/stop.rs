@@ -121,7 +121,8 @@ impl Supervisor {
         }
         Some(match (first, down) {
             _ if braked => (1, "workers die faster than they may be started again"),
-            (Some(code), _) => (code, "no worker became ready"),
+            // Nothing was served: that is no success, whatever the worker says.
+            (Some(code), _) => (if code == 0 { 1 } else { code }, "no worker became ready"),
             (None, Some(code)) => (code, "all workers stay down"),
             (None, None) => return None,
         })

@@ -185,6 +185,9 @@ fn a_first_start_that_fails_ends_soon_with_the_code_of_the_worker() {
     play.exit(2, 8);
     assert_eq!(play.taken(), [Action::End { code: 7 }]);
     assert_eq!((play.reported("gave-up"), play.last_worker), (1, 2));
+    let mut play = Play::new(Options::new(1));
+    play.exit(1, 0);
+    assert_eq!(play.taken(), [Action::End { code: 1 }], "nothing was served");
 }
 
 #[test]
