@@ -1,5 +1,7 @@
 //! Stories: what a supervisor does when this and that happens. Random ones are in `tests/model/supervisor.rs`.
 
+mod replacing;
+
 use nix::sys::signal::Signal;
 
 use super::*;
