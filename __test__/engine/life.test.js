@@ -25,7 +25,7 @@ test('a primary that has let go of its worker lives while that listens', async (
 
 for (const [name, what, options] of [
   ['a server has listened', 'has closed its server'],
-  ['a server listens', 'has the socket itself', none],
+  ['a server has the socket itself', 'has the socket itself', none],
   ['a UDP socket is bound', 'listens by UDP'],
 ]) {
   test(`a primary that has let go of its worker ends when that ${what}`, async () => {

@@ -4,7 +4,10 @@
 // concerns no other, nor the cluster.
 
 const assert = require('node:assert/strict');
-const { test } = require('node:test');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { after, test } = require('node:test');
 const { runCase } = require('../support/run-case');
 const way = require('../support/way');
 
@@ -12,12 +15,19 @@ const PROGRAM = 'engine/programs/turns.js';
 const MESSAGES = [1, 2, 3, 4, 5];
 const of = message => `of ${message}`;
 
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-turns-'));
+after(() => fs.rmSync(folder, { recursive: true }));
+
 /** What the case has seen; Node's own cluster, under which it runs too, has seen the same. */
 async function seen(name, options) {
-  const { seen: ours } = await runCase(PROGRAM, name, options);
+  const files = of => ({
+    STOPPED: path.join(folder, `${of} stopped`),
+    SENT: path.join(folder, `${of} sent`),
+  });
+  const { seen: ours } = await runCase(PROGRAM, name, { ...options, env: files('ours') });
   const { seen: theirs } = await runCase(PROGRAM, name, {
     ...options,
-    env: { ...options.env, CLUSTER: 'node' },
+    env: { ...files('theirs'), CLUSTER: 'node' },
   });
   assert.deepEqual(ours, theirs);
   return ours[0];

@@ -1,8 +1,8 @@
 'use strict';
 
 // Workers of which each takes as many connections as its part of MOST says ('-': any number); it says who it is and
-// echoes. The lines on stdout tell when a worker looks whether it has room, when a connection of it has closed, and how
-// it ended.
+// echoes. The lines on stdout tell when a worker looks whether it has room (with the time in milliseconds), that it has
+// none, when a connection of it has closed, and how it ended.
 
 const cluster = require('rust-cluster');
 const net = require('node:net');
@@ -23,7 +23,8 @@ if (cluster.isPrimary) {
     let connections = 0;
     Object.defineProperty(server, '_connections', {
       get() {
-        tell('asked');
+        tell(`at ${performance.timeOrigin + performance.now()} asked`);
+        if (connections >= server.maxConnections) tell('full');
         return connections;
       },
       set(number) {

@@ -8,16 +8,13 @@ const { channel } = require('node:diagnostics_channel');
 const net = require('node:net');
 const { cases, say } = require('../../support/cases');
 
-/** A primary that lets go of its worker once that listens. It waits for nothing: is it alive after a while? */
-const letGo = cluster => {
+/** A primary that lets go of its worker once that listens, and waits for nothing. */
+const letGo = (cluster, then = () => {}) => {
   const worker = cluster.fork();
   worker.on('listening', () => {
     worker.process.unref();
     worker.process.channel.unref();
-    setTimeout(() => {
-      say('alive', true);
-      process.exit();
-    }, 300).unref();
+    then();
   });
   process.on('exit', () => {
     say('ends', true);
@@ -25,11 +22,26 @@ const letGo = cluster => {
   });
 };
 
+/** One that is alive after a while, although its own timer does not keep it. */
+const isAlive = () =>
+  setTimeout(() => {
+    say('alive', true);
+    process.exit();
+  }, 300).unref();
+
 const stay = () => setInterval(() => {}, 60_000);
 
 cases({
   'a server listens': {
-    primary: letGo,
+    primary: cluster => letGo(cluster, isAlive),
+    worker() {
+      net.createServer().listen(0, '127.0.0.1');
+      stay();
+    },
+  },
+
+  'a server has the socket itself': {
+    primary: cluster => letGo(cluster),
     worker() {
       net.createServer().listen(0, '127.0.0.1');
       stay();
@@ -37,7 +49,7 @@ cases({
   },
 
   'a server has listened': {
-    primary: letGo,
+    primary: cluster => letGo(cluster),
     worker() {
       const server = net.createServer().listen(0, '127.0.0.1', () => setTimeout(() => server.close(), 50));
       stay();
@@ -45,7 +57,7 @@ cases({
   },
 
   'a UDP socket is bound': {
-    primary: letGo,
+    primary: cluster => letGo(cluster),
     worker() {
       dgram.createSocket('udp4').bind(0, '127.0.0.1');
       stay();

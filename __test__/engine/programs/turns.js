@@ -4,8 +4,12 @@
 // cluster when its listeners throw.
 
 const { AsyncLocalStorage } = require('node:async_hooks');
+const fs = require('node:fs');
 const net = require('node:net');
 const { cases, say } = require('../../support/cases');
+
+/** Files: the primary reads no more for now; all is sent. */
+const { STOPPED, SENT } = process.env;
 
 const MESSAGES = [1, 2, 3, 4, 5];
 const context = new AsyncLocalStorage();
@@ -24,6 +28,11 @@ function block(milliseconds) {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
+/** The same, where the other process leaves a file. */
+function blockUntil(file) {
+  while (!fs.existsSync(file)) block(1);
+}
+
 const throwing = name => () => {
   throw new Error(`of ${name}`);
 };
@@ -38,17 +47,22 @@ cases({
       const worker = cluster.fork();
       worker.on('message', message => {
         // What the worker sends after it comes in one read.
-        if (message === 'first') return block(100);
+        if (message === 'first') {
+          fs.writeFileSync(STOPPED, '');
+          return blockUntil(SENT);
+        }
         observe(log, message);
         if (message === MESSAGES.at(-1)) setImmediate(() => worker.send('your turn'));
       });
       worker.on('exit', () => say('seen', log));
     },
     worker(cluster) {
-      process.send('first');
-      setTimeout(() => {
-        for (const message of MESSAGES) process.send(message);
-      }, 20);
+      process.send('first', () => {
+        blockUntil(STOPPED);
+        for (const message of MESSAGES.slice(0, -1)) process.send(message);
+        // It is with the kernel after the others.
+        process.send(MESSAGES.at(-1), () => fs.writeFileSync(SENT, ''));
+      });
       process.once('message', () => cluster.worker.disconnect());
     },
   },
