@@ -29,6 +29,7 @@ const cases = [
   require('./fork'),
   require('./memory'),
   require('./spread'),
+  require('./busy'),
   require('./syscalls'),
 ];
 

@@ -4,6 +4,7 @@
 // number matters, and not the speed.
 
 const net = require('node:net');
+const { setTimeout } = require('node:timers/promises');
 
 const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
 
@@ -18,6 +19,22 @@ async function connections({ port, count, clients, body }) {
       while (left-- > 0) await connection(port, body);
     }),
   );
+}
+
+/**
+ * As many a second, whether those before have been answered or not: where a client waits, the others come all the same.
+ * @param {{ port: number, perSecond: number, count: number, body: string }} load
+ * @returns {Promise<number[]>} how long each took from when it was to begin, in ms
+ */
+async function arrivals({ port, perSecond, count, body }) {
+  const begin = performance.now();
+  const one = async number => {
+    const due = begin + (number * 1000) / perSecond;
+    await setTimeout(Math.max(0, due - performance.now()));
+    await connection(port, body);
+    return performance.now() - due;
+  };
+  return Promise.all(Array.from({ length: count }, (_, number) => one(number)));
 }
 
 function connection(port, body) {
@@ -38,4 +55,4 @@ function connection(port, body) {
   });
 }
 
-module.exports = connections;
+module.exports = Object.assign(connections, { arrivals });

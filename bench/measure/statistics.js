@@ -13,4 +13,10 @@ function summary(values) {
   return { min: sorted[0], median, max: sorted.at(-1), count: sorted.length };
 }
 
-module.exports = { summary };
+/** The smallest of the values below or at which so great a share of them lies. */
+function quantile(values, share) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
+}
+
+module.exports = { quantile, summary };

@@ -10,7 +10,7 @@ const answer = require('./answer');
 const cluster = require('./cluster');
 
 if (cluster.isPrimary) {
-  answer({ start, counts });
+  answer({ start, counts, compute });
 } else if (cluster.isWorker) {
   serve(JSON.parse(process.env.BENCH_LISTEN));
 }
@@ -38,6 +38,22 @@ function counts() {
   );
 }
 
+/** Has the first worker compute from now on, in slices of so many milliseconds; told when it has done some. */
+async function compute({ milliseconds }) {
+  const [worker] = Object.values(cluster.workers);
+  worker.send({ milliseconds });
+  await once(worker, 'message');
+}
+
+let slices = 0;
+
+function slice(milliseconds) {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
+  if (++slices === 20) process.send('computes');
+  setImmediate(slice, milliseconds);
+}
+
 function serve(listen) {
   const served = { connections: 0, requests: 0 };
   const server = http.createServer((_request, response) => {
@@ -45,7 +61,10 @@ function serve(listen) {
     response.end(BODY);
   });
   server.on('connection', () => served.connections++);
-  process.on('message', () => process.send(served));
+  process.on('message', message => {
+    if (message === 'counts') return process.send(served);
+    return setImmediate(slice, message.milliseconds);
+  });
   // Not the cluster's 'listening': a worker with a socket of its own (reusePort) does not cause it.
   server.listen(listen, () => process.send('listening'));
 }

@@ -1,12 +1,33 @@
 //! Which worker gets the next connection.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// The number of a worker: its `id` in JavaScript.
 pub type WorkerId = u32;
 
 /// The place that a worker fills: a worker that replaces another has its slot.
 pub type Slot = u32;
+
+/// What is known of a worker that can be given a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Whether it takes what it is given: all of it, or some lately.
+    pub takes: bool,
+    /// How long a connection that comes now is expected to wait until the worker's loop looks at it, going by what the
+    /// loop has done in its last second.
+    pub wait: Duration,
+}
+
+/// Who is expected to look at a connection within so long is not busy.
+///
+/// A turn of 70 ms does not make a worker busy, and two within a second do: what compiles its code at its first
+/// request has its turn all the same.
+pub const BUSY: Duration = Duration::from_millis(3);
+
+/// Nor is one that is expected to take at most so many times as long as the quickest: where all have much to do, all
+/// have their turn, and nobody is given everything for a small advantage.
+const ALIKE: u32 = 4;
 
 /// Round robin over the workers of one listener, in the order in which they came.
 ///
@@ -55,6 +76,45 @@ impl Rotation {
     /// The first worker that `ready` accepts; it goes to the end of the line.
     pub fn next(&mut self, ready: impl FnMut(&WorkerId) -> bool) -> Option<WorkerId> {
         let position = self.line.iter().position(ready)?;
+        self.choose(position)
+    }
+
+    /// The first worker in the line that is not busy; of those that do not take what they are given the first, if there
+    /// are no others. `load` says what is known of one, and nothing of one that can be given no connection.
+    ///
+    /// At rest that is the first in the line, and no other is looked at. What is known may be old, so nobody is *the*
+    /// least busy: whoever is busy gets nothing, and the rest have their turn.
+    pub fn next_least_busy(&mut self, mut load: impl FnMut(WorkerId) -> Option<Load>) -> Option<WorkerId> {
+        let mut others = None;
+        let mut first = None;
+        for (position, worker) in self.line.iter().enumerate() {
+            match load(*worker) {
+                Some(Load { takes: true, wait }) => {
+                    first = Some((position, wait));
+                    break;
+                }
+                Some(_) => others = others.or(Some(position)),
+                None => {}
+            }
+        }
+        let Some((position, wait)) = first else { return self.choose(others?) };
+        if wait <= BUSY {
+            return self.choose(position);
+        }
+        let mut candidates = vec![(position, wait)];
+        for (position, worker) in self.line.iter().enumerate().skip(position + 1) {
+            if let Some(Load { takes: true, wait }) = load(*worker) {
+                candidates.push((position, wait));
+            }
+        }
+        let quickest = candidates.iter().map(|(_, wait)| *wait).min()?;
+        let enough = BUSY.max(quickest * ALIKE);
+        let (position, _) = candidates.into_iter().find(|(_, wait)| *wait <= enough)?;
+        self.choose(position)
+    }
+
+    /// The worker at this place in the line goes to its end.
+    fn choose(&mut self, position: usize) -> Option<WorkerId> {
         let worker = self.line.remove(position)?;
         self.line.push_back(worker);
         Some(worker)
@@ -100,5 +160,48 @@ mod tests {
         assert!(rotation.remove(1));
         assert!(!rotation.remove(1));
         assert!(!rotation.is_empty());
+    }
+    fn milliseconds(wait: u64) -> Option<Load> {
+        Some(Load { takes: true, wait: Duration::from_millis(wait) })
+    }
+
+    #[test]
+    fn at_rest_the_least_busy_is_the_next_and_nobody_else_is_looked_at() {
+        let mut rotation = rotation(1..=3);
+        let mut looked_at = 0;
+        let mut next = || {
+            rotation.next_least_busy(|_| {
+                looked_at += 1;
+                milliseconds(3)
+            })
+        };
+        let chosen: Vec<_> = (0..7).map(|_| next().unwrap()).collect();
+        assert_eq!((chosen, looked_at), (vec![1, 2, 3, 1, 2, 3, 1], 7));
+    }
+
+    #[test]
+    fn a_busy_worker_comes_after_those_that_are_not_and_keeps_its_turn() {
+        let mut rotation = rotation(1..=3);
+        let busy = |worker| if worker == 1 { milliseconds(21) } else { milliseconds(1) };
+        let chosen: Vec<_> = (0..4).map(|_| rotation.next_least_busy(busy).unwrap()).collect();
+        assert_eq!(chosen, [2, 3, 2, 3]);
+        assert_eq!(rotation.next_least_busy(|_| milliseconds(0)), Some(1));
+    }
+
+    #[test]
+    fn where_all_are_busy_all_have_their_turn() {
+        let mut rotation = rotation(1..=3);
+        let busy = |worker| milliseconds([0, 20, 6, 24][worker as usize]);
+        let chosen: Vec<_> = (0..6).map(|_| rotation.next_least_busy(busy).unwrap()).collect();
+        assert_eq!(chosen, [1, 2, 3, 1, 2, 3]);
+    }
+
+    #[test]
+    fn who_does_not_take_comes_last() {
+        let mut rotation = rotation(1..=3);
+        let stuck = Some(Load { takes: false, wait: Duration::ZERO });
+        assert_eq!(rotation.next_least_busy(|worker| if worker == 3 { milliseconds(900) } else { stuck }), Some(3));
+        assert_eq!(rotation.next_least_busy(|worker| if worker == 1 { None } else { stuck }), Some(2));
+        assert_eq!(rotation.next_least_busy(|_| None), None);
     }
 }

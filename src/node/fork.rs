@@ -144,7 +144,7 @@ fn start(
     };
     let started = acceptor
         // The worker's first connection may come before this returns.
-        .map_or(Ok(()), |acceptor| acceptor.start(env)?.add_worker(worker, options.slot, queue))
+        .map_or(Ok(()), |acceptor| acceptor.start(env)?.add_worker(worker, options.slot, queue, board.clone()))
         .and_then(|()| Child::start(program))
         .and_then(|child| process.watch(env, child, onexit));
     let (error, pid) = match started {

@@ -72,8 +72,11 @@ const MOST: u64 = (1 << 53) - 1;
 /// Nobody waits for longer.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// What is longer ago counts little for what a worker is expected to do next.
+/// What is longer ago, in nanoseconds, counts little for what a worker is expected to do next.
 const MEMORY: f64 = 1e9;
+
+/// Of a longer turn so much counts: a single one is no habit. That it has not ended yet is told by the queue.
+const COUNTS: f64 = 1e8;
 
 /// The time, as boards have it.
 pub fn now() -> u64 {
@@ -94,8 +97,13 @@ fn nanoseconds(time: Duration) -> u64 {
 /// it falls into, and nothing while the loop is idle. It is renewed at each turn, `elapsed` after the one before, of
 /// which the loop was busy for `busy`; what was before counts ever less.
 fn next_wait(before: f64, elapsed: u64, busy: u64) -> f64 {
-    let busy = busy as f64;
-    (before * MEMORY + busy * busy / 2.0) / (MEMORY + elapsed as f64)
+    let busy = (busy as f64).min(COUNTS);
+    later(before, elapsed) + busy * busy / 2.0 / MEMORY.max(elapsed as f64)
+}
+
+/// What is left of it when nothing has come to it.
+fn later(before: f64, elapsed: u64) -> f64 {
+    before * (-(elapsed as f64) / MEMORY).exp()
 }
 
 impl Board {
@@ -196,9 +204,20 @@ impl Board {
     pub fn expected_wait(&self, now: u64) -> Duration {
         let numbers = self.numbers();
         let written = f64::from_bits(numbers.expected_wait.load(Ordering::Relaxed));
-        let wait = next_wait(written, now.saturating_sub(numbers.turned.load(Ordering::Relaxed)), 0);
+        let wait = later(written, now.saturating_sub(numbers.turned.load(Ordering::Relaxed)));
         // What is no number, and what is negative, is nothing.
         Duration::from_nanos(wait as u64).min(LONGEST)
+    }
+
+    /// As [`expected_wait`](Self::expected_wait) at this moment, where it may be longer than `much`; else no clock is
+    /// looked at, and it is nothing.
+    pub fn expected_wait_above(&self, much: Duration) -> Duration {
+        let written = f64::from_bits(self.numbers().expected_wait.load(Ordering::Relaxed));
+        if written > much.as_nanos() as f64 {
+            self.expected_wait(now())
+        } else {
+            Duration::ZERO
+        }
     }
 }
 
@@ -272,6 +291,10 @@ mod tests {
         worker.turned(at, 60 * MS);
         let once = primary.expected_wait(at);
         assert!(once < Duration::from_millis(2), "{once:?}");
+        let much_later = at + 3_600_000 * MS;
+        worker.turned(much_later, 3_000_000 * MS);
+        let once = primary.expected_wait(much_later);
+        assert!(once < Duration::from_millis(5), "{once:?}");
         for _ in 0..100 {
             at += 60 * MS;
             worker.turned(at, 60 * MS);

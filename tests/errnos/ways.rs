@@ -151,7 +151,7 @@ fn bind_udp(_: &Outside) -> Result<()> {
 
 fn worker(acceptor: &Acceptor, id: u32) -> Result<Intake> {
     let (near, far) = socket::pair(SockType::SeqPacket)?;
-    acceptor.add_worker(id, 0, Queue::new(id, near, socket::duplicate(&far)?))?;
+    acceptor.add_worker(id, 0, Queue::new(id, near, socket::duplicate(&far)?), None)?;
     Ok(Intake::new(far))
 }
 

@@ -160,7 +160,7 @@ impl Model {
         }
         self.last_worker += 1;
         let queue = Queue::new(self.last_worker, near, socket::duplicate(&far).unwrap());
-        self.acceptor.add_worker(self.last_worker, 0, queue).unwrap();
+        self.acceptor.add_worker(self.last_worker, 0, queue, None).unwrap();
         let worker =
             Worker { intake: Intake::new(far), may_serve: BTreeSet::new(), refused: BTreeSet::new(), broken: false };
         self.workers.insert(self.last_worker, worker);

@@ -1,9 +1,10 @@
 //! The rotation: of those that are ready, the one that has waited longest.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
-use rust_cluster::connections::policy::{Rotation, WorkerId};
+use rust_cluster::connections::policy::{Load, Rotation, WorkerId, BUSY};
 
 use super::config;
 
@@ -50,6 +51,41 @@ proptest! {
             line.sort_by_key(|worker| waiting[worker]);
             prop_assert_eq!(rotation.iter().collect::<Vec<_>>(), line);
             prop_assert_eq!(rotation.is_empty(), waiting.is_empty());
+        }
+    }
+}
+
+fn load() -> impl Strategy<Value = Option<Load>> {
+    let wait = prop_oneof![Just(0u64), 0..5000u64, 2900..3100u64, 0..100_000u64].prop_map(Duration::from_micros);
+    prop::option::weighted(0.8, (prop::bool::weighted(0.8), wait).prop_map(|(takes, wait)| Load { takes, wait }))
+}
+
+/// How far back a worker stands: with those that are not busy, those that are, or those that do not take.
+fn rank(load: &Load, quickest: Duration) -> u8 {
+    match load {
+        Load { takes: false, .. } => 2,
+        Load { wait, .. } => u8::from(*wait > BUSY && *wait > quickest * 4),
+    }
+}
+
+proptest! {
+    #![proptest_config(config(2000))]
+
+    #[test]
+    fn of_the_least_busy_the_one_that_has_waited_longest_is_next(
+        rounds in prop::collection::vec(prop::collection::vec(load(), 6), 1..30),
+    ) {
+        let mut rotation = Rotation::default();
+        (0..6).for_each(|worker| rotation.add(worker));
+        for loads in rounds {
+            let line: Vec<_> = rotation.iter().collect();
+            let known: Vec<_> = line.iter().filter_map(|id| Some((*id, loads[*id as usize]?))).collect();
+            let taking = known.iter().filter(|(_, load)| load.takes);
+            let quickest = taking.map(|(_, load)| load.wait).min().unwrap_or_default();
+            let expected = known.iter().min_by_key(|(_, load)| rank(load, quickest)).map(|(id, _)| *id);
+            prop_assert_eq!(rotation.next_least_busy(|id| loads[id as usize]), expected);
+            let rest: Vec<_> = line.into_iter().filter(|id| Some(*id) != expected).chain(expected).collect();
+            prop_assert_eq!(rotation.iter().collect::<Vec<_>>(), rest, "the others stay where they are");
         }
     }
 }

@@ -63,10 +63,11 @@ impl Listener {
             !refusing.contains(id) && workers.get(id).is_some_and(Worker::is_ready)
         };
         if !rotation.has_one() {
-            let is_prompt = |id: &WorkerId| {
-                is_ready(workers, id) && workers.get_mut(id).is_some_and(|worker| worker.is_prompt(now))
+            let load = |id| {
+                let worker = workers.get_mut(&id).filter(|worker| worker.is_ready() && !refusing.contains(&id))?;
+                Some(worker.load(now))
             };
-            if let Some(id) = rotation.next(is_prompt) {
+            if let Some(id) = rotation.next_least_busy(load) {
                 return Some((id, false));
             }
         }

@@ -16,7 +16,7 @@
 //!
 //! place(connection):
 //!   ask the listener's rotation for the next worker that is ready (not full, not stuck, not refusing), first
-//!   among those whose queue is empty; put the connection into its queue, and close our copy
+//!   among those that take what they are given and are not busy; put the connection into its queue, and close our copy
 //!   nobody ready: the connection waits, and its listener accepts no more: the rest waits in the kernel
 //!
 //! depart(worker, cause): it closed a server, retires, has gone, or is broken
@@ -73,6 +73,7 @@ use crate::connections::policy::{Slot, WorkerId};
 use crate::os::error::{Error, Result};
 use crate::os::sync::thread::JoinHandle;
 use crate::os::thread;
+use crate::processes::board::Board;
 use state::{Departure, State};
 use watch::Token;
 
@@ -172,12 +173,12 @@ impl Acceptor {
         Ok(Acceptor { shared, thread: Some(thread), events })
     }
 
-    /// Adds a worker, which fills this slot, and its queue.
+    /// Adds a worker, which fills this slot, its queue, and its board.
     ///
     /// # Errors
     /// [`Error::Os`].
-    pub fn add_worker(&self, worker: WorkerId, slot: Slot, queue: Queue) -> Result<()> {
-        self.shared.state.lock().add_worker(worker, slot, queue)
+    pub fn add_worker(&self, worker: WorkerId, slot: Slot, queue: Queue, board: Option<Arc<Board>>) -> Result<()> {
+        self.shared.state.lock().add_worker(worker, slot, queue, board)
     }
 
     /// Takes a worker out, with what it has not taken from its queue: that goes to the others.

@@ -12,6 +12,7 @@ use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
 use crate::connections::listen::Opened;
 use crate::connections::policy::{Slot, WorkerId};
 use crate::os::error::{Error, Result};
+use crate::processes::board::Board;
 use crossbeam_channel::Sender;
 
 #[derive(Debug)]
@@ -63,8 +64,8 @@ impl State {
 
     // They come.
 
-    pub fn add_worker(&mut self, id: WorkerId, slot: Slot, queue: Queue) -> Result<()> {
-        let worker = Worker::new(slot, queue, self.now);
+    pub fn add_worker(&mut self, id: WorkerId, slot: Slot, queue: Queue, board: Option<Arc<Board>>) -> Result<()> {
+        let worker = Worker::new(slot, queue, board, self.now);
         self.epoll.add(worker.queue.near(), Token::Worker(id), worker.events())?;
         self.workers.insert(id, worker);
         Ok(())

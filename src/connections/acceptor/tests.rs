@@ -2,6 +2,7 @@ use super::*;
 use crate::connections::handoff::{Connection, Intake, Sent, Taken};
 use crate::connections::listen::Request;
 use crate::os::socket;
+use crate::processes::board;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::SockType;
 use std::collections::BTreeMap;
@@ -19,14 +20,14 @@ fn listener(acceptor: &Acceptor) -> (ListenerId, SocketAddr) {
 fn worker(acceptor: &Acceptor, id: WorkerId) -> Intake {
     let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
     let queue = Queue::new(id, near, socket::duplicate(&far).unwrap());
-    acceptor.add_worker(id, id, queue).unwrap();
+    acceptor.add_worker(id, id, queue, None).unwrap();
     Intake::new(far)
 }
 
 fn worker_with_a_short_queue(acceptor: &Acceptor, id: WorkerId) -> Intake {
     let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
     nix::sys::socket::setsockopt(&near, nix::sys::socket::sockopt::SndBuf, &1).unwrap();
-    acceptor.add_worker(id, id, Queue::new(id, near, socket::duplicate(&far).unwrap())).unwrap();
+    acceptor.add_worker(id, id, Queue::new(id, near, socket::duplicate(&far).unwrap()), None).unwrap();
     Intake::new(far)
 }
 
@@ -86,6 +87,35 @@ fn connections_go_round() {
         let client = TcpStream::connect(address).unwrap();
         serve(take(&intakes[round % 3]), client);
     }
+}
+
+#[test]
+fn a_worker_whose_turns_are_long_comes_after_those_that_are_not_busy() {
+    let acceptor = Acceptor::start().unwrap();
+    let (id, address) = listener(&acceptor);
+    let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
+    let (board, _memory) = Board::new().unwrap();
+    let board = Arc::new(board);
+    let queue = Queue::new(1, near, socket::duplicate(&far).unwrap());
+    acceptor.add_worker(1, 1, queue, Some(Arc::clone(&board))).unwrap();
+    let (busy, others) = (Intake::new(far), [worker(&acceptor, 2), worker(&acceptor, 3)]);
+    (1..=3).for_each(|n| assert!(acceptor.join(id, n)));
+    let serve_by = |intake: &Intake| {
+        let client = TcpStream::connect(address).unwrap();
+        serve(take(intake), client);
+    };
+    [&busy, &others[0], &others[1]].into_iter().for_each(serve_by);
+    // Turns of 60 ms each; the last one ends in an hour, when all of this is long over.
+    let (slice, end) = (60_000_000, board::now() + 3_600_000_000_000);
+    (0..50).rev().for_each(|before| board.turned(end - before * slice, slice));
+    for round in 0..6 {
+        serve_by(&others[round % 2]);
+        // Not even a probe: nothing was there that had to be taken back.
+        assert!(matches!(busy.take().unwrap(), Taken::Nothing), "{round}");
+    }
+    // Nothing to do for a minute.
+    board.turned(end + 60_000_000_000, 0);
+    serve_by(&busy);
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! A worker, as the acceptor knows it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::EpollFlags;
 
 use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
-use crate::connections::policy::Slot;
+use crate::connections::policy::{Load, Slot, BUSY};
 use crate::os::error::Result;
+use crate::processes::board::Board;
 
 /// A worker that takes nothing for so long comes after those that take. Below that it has its turn, on a busy machine
 /// too: the round stays even.
@@ -20,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(1);
 pub(super) struct Worker {
     pub slot: Slot,
     pub queue: Queue,
+    /// What it notes of itself, where there is such memory.
+    board: Option<Arc<Board>>,
     pub standing: Standing,
     /// No descriptor was left to receive what it gives back: epoll does not watch its end, ticks look at it.
     pub unheard: bool,
@@ -44,9 +48,9 @@ pub(super) enum Standing {
 }
 
 impl Worker {
-    pub fn new(slot: Slot, queue: Queue, now: Instant) -> Worker {
+    pub fn new(slot: Slot, queue: Queue, board: Option<Arc<Board>>, now: Instant) -> Worker {
         let (standing, handed) = (Standing::Ready, BTreeMap::new());
-        Worker { slot, queue, standing, unheard: false, moved: now, handed, seen_slow: None }
+        Worker { slot, queue, board, standing, unheard: false, moved: now, handed, seen_slow: None }
     }
 
     pub fn is_ready(&self) -> bool {
@@ -98,11 +102,17 @@ impl Worker {
         self.handed.remove(&listener);
     }
 
+    /// What is known of it, for the policy.
+    pub fn load(&mut self, now: Instant) -> Load {
+        let wait = self.board.as_ref().map_or(Duration::ZERO, |board| board.expected_wait_above(BUSY));
+        Load { takes: self.is_prompt(now), wait }
+    }
+
     /// Whether it takes what is put into its queue: all of it, or some within [`SLOW`].
     ///
     /// The kernel is not asked at each connection: of a worker that takes, every [`SLOW`], and of one that does not, a
     /// thousand times a second at most.
-    pub fn is_prompt(&mut self, now: Instant) -> bool {
+    fn is_prompt(&mut self, now: Instant) -> bool {
         if self.queue.queued() == 0 || now.duration_since(self.moved) < SLOW {
             return true;
         }
