@@ -11,6 +11,9 @@ use crate::os::socket::{self, Received};
 /// Bytes that one read asks for at least.
 const READ: usize = 64 * 1024;
 
+/// The same while every read has found fewer: most workers never hear more than the cluster's own messages.
+const FIRST_READ: usize = 4 * 1024;
+
 static SPARE: Spare = Spare::new();
 
 /// Frames that have arrived, or are arriving.
@@ -23,6 +26,8 @@ pub struct Incoming {
     /// Descriptors that arrived and whose frames were not taken yet; `None`: it found no number.
     descriptors: VecDeque<Option<OwnedFd>>,
     limit: usize,
+    /// [`FIRST_READ`], or [`READ`].
+    least: usize,
 }
 
 /// What a read found.
@@ -57,7 +62,7 @@ pub struct Run<'a> {
 impl Incoming {
     /// An empty one that refuses frames of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Incoming { buffer: Vec::new(), start: 0, end: 0, descriptors: VecDeque::new(), limit }
+        Incoming { buffer: Vec::new(), start: 0, end: 0, descriptors: VecDeque::new(), limit, least: FIRST_READ }
     }
 
     /// Reads once.
@@ -93,6 +98,9 @@ impl Incoming {
         }
         // A read ends at a descriptor, too.
         let last = bytes < wanted && descriptors.is_empty() && matches!(received, Received::Bytes(_));
+        if bytes == wanted {
+            self.least = READ;
+        }
         self.end += bytes;
         self.descriptors.extend(descriptors.into_iter().map(Some));
         self.descriptors.extend(matches!(received, Received::Truncated(_)).then_some(None));
@@ -219,12 +227,12 @@ impl Incoming {
         if self.buffer.is_empty() {
             self.buffer = SPARE.take();
         }
-        if self.start > 0 && self.buffer.len() - self.end < READ {
+        if self.start > 0 && self.buffer.len() - self.end < self.least {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        if self.buffer.len() - self.end < READ {
-            let length = 2 * self.end.max(READ);
+        if self.buffer.len() - self.end < self.least {
+            let length = 2 * self.end.max(self.least);
             // Left to itself, a vector doubles what was doubled already.
             self.buffer.reserve_exact(length - self.buffer.len());
             self.buffer.resize(length, 0);
