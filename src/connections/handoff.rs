@@ -1,7 +1,7 @@
 //! The handoff: the queue of accepted connections between the primary and one worker.
 //!
-//! It is a pair of `SOCK_SEQPACKET` sockets, and the kernel keeps the queue. A packet is six bytes, the
-//! number of a listener and a serial number, and may carry one connection:
+//! It is a pair of `SOCK_SEQPACKET` sockets, and the kernel keeps the queue. A packet is the
+//! number of a listener, a serial number and an address, and may carry one connection:
 //!
 //! ```text
 //!   primary                                      worker
@@ -23,15 +23,22 @@
 //! A packet for listener 0 carries nothing: it is a *probe*, left in the queue of a stuck worker. When the
 //! worker has taken it, it runs again.
 //!
+//! The address is that of the client, where a proxy has said it ([`proxy_protocol`]): it cannot be asked of the kernel,
+//! and what said it has been taken out of the connection.
+//!
 //! A worker that gave a connection back says when it has room again, once. So does one that was handed a
 //! connection with [`ASKS`] set: more of them wait.
+//!
+//! [`proxy_protocol`]: crate::connections::proxy_protocol
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
 use crate::connections::policy::WorkerId;
+use crate::connections::sticky::Key;
 use crate::os::error::{Error, Result};
 use crate::os::socket::{self, Received};
 
@@ -41,11 +48,16 @@ pub type ListenerId = u32;
 /// What tells a packet from those before and after it.
 type Serial = u16;
 
+/// Bytes of an address: its IPv6 form and its port. All are 0 where there is none.
+const PEER: usize = size_of::<Ipv6Addr>() + size_of::<u16>();
+
 /// Bytes in a packet.
-const PACKET: usize = size_of::<ListenerId>() + size_of::<Serial>();
+const PACKET: usize = size_of::<ListenerId>() + size_of::<Serial>() + PEER;
 
 /// A packet's bytes, and one more, to see one that is too long.
 type Buffer = [u8; PACKET + 1];
+
+const EMPTY: Buffer = [0; PACKET + 1];
 
 /// The listener that a probe names.
 const PROBE: ListenerId = 0;
@@ -63,12 +75,28 @@ pub struct Connection {
     pub socket: OwnedFd,
     /// Whether its worker is asked to say when it has room for another.
     pub asks: bool,
+    /// Its client's address, as a proxy said it.
+    pub peer: Option<SocketAddr>,
+    /// What is known of its client, which no packet says.
+    pub client: Client,
+}
+
+/// What is known of a connection's client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Client {
+    /// Nobody has looked.
+    #[default]
+    Unseen,
+    /// It is known by nothing.
+    Unknown,
+    /// It is known by this.
+    Known(Key),
 }
 
 impl Connection {
     /// A connection, and no question.
     pub fn new(listener: ListenerId, socket: OwnedFd) -> Self {
-        Connection { listener, socket, asks: false }
+        Connection { listener, socket, asks: false, peer: None, client: Client::Unseen }
     }
 }
 
@@ -122,7 +150,7 @@ impl Queue {
     /// [`Error::HandoffShut`]; [`Error::Os`], `ETOOMANYREFS` when the user has too many descriptors in flight.
     pub fn put(&mut self, connection: &Connection) -> Result<bool> {
         let word = if connection.asks { connection.listener | ASKS } else { connection.listener };
-        match self.send(word, Some(connection.socket.as_fd())) {
+        match self.send(word, connection.peer, Some(connection.socket.as_fd())) {
             // A death does not say this: we hold the worker's end too. And a worker may refuse all descriptors
             // (`SO_PASSRIGHTS`, EPERM), which must not keep them from others.
             Err(error) if is_end(&error) || matches!(error, Error::Os { errno: Errno::EPERM, .. }) => {
@@ -137,11 +165,11 @@ impl Queue {
     /// # Errors
     /// [`Error::Os`].
     pub fn probe(&mut self) -> Result<()> {
-        self.send(PROBE, None).map(drop)
+        self.send(PROBE, None, None).map(drop)
     }
 
-    fn send(&mut self, word: ListenerId, carried: Option<BorrowedFd<'_>>) -> Result<bool> {
-        let sent = socket::send(self.near.as_fd(), &packet(word, self.serial), carried)?.is_some();
+    fn send(&mut self, word: ListenerId, peer: Option<SocketAddr>, carried: Option<BorrowedFd<'_>>) -> Result<bool> {
+        let sent = socket::send(self.near.as_fd(), &packet(word, self.serial, peer), carried)?.is_some();
         self.serial = self.serial.wrapping_add(1);
         self.queued += usize::from(sent);
         Ok(sent)
@@ -190,7 +218,7 @@ impl Queue {
     /// more, [`Error::Os`].
     pub fn receive(&mut self) -> Result<Taken> {
         let worker = self.worker;
-        let (mut buffer, mut descriptors) = (Buffer::default(), Vec::new());
+        let (mut buffer, mut descriptors) = (EMPTY, Vec::new());
         let received = socket::receive(self.near.as_fd(), &mut buffer, &mut descriptors)?;
         match read(received, &buffer, descriptors, worker)? {
             // We hold the worker's end too: it was shut down, and would be readable for ever.
@@ -257,8 +285,8 @@ impl Intake {
     }
 
     /// Gives a connection back, for another worker. It never blocks: what the primary does not take now waits.
-    pub fn give_back(&mut self, listener: ListenerId, connection: OwnedFd) -> Sent {
-        self.unsent.push_back(Answer::GivesBack(Connection::new(listener, connection)));
+    pub fn give_back(&mut self, connection: Connection) -> Sent {
+        self.unsent.push_back(Answer::GivesBack(connection));
         self.flush()
     }
 
@@ -271,12 +299,14 @@ impl Intake {
     /// Sends what waits to be sent.
     pub fn flush(&mut self) -> Sent {
         while let Some(answer) = self.unsent.front() {
-            let (word, carried) = match answer {
-                Answer::GivesBack(connection) => (connection.listener, Some(connection.socket.as_fd())),
-                Answer::HasRoom(listener) => (listener | ASKS, None),
+            let (word, peer, carried) = match answer {
+                Answer::GivesBack(connection) => {
+                    (connection.listener, connection.peer, Some(connection.socket.as_fd()))
+                }
+                Answer::HasRoom(listener) => (listener | ASKS, None, None),
             };
             // Nobody but the primary reads them: no two need be told apart.
-            match socket::send(self.far.as_fd(), &packet(word, 0), carried) {
+            match socket::send(self.far.as_fd(), &packet(word, 0, peer), carried) {
                 Ok(Some(_)) => drop(self.unsent.pop_front()),
                 Ok(None) => return Sent::Full,
                 // The primary is gone, and with it all who could serve these.
@@ -297,16 +327,36 @@ fn bad(worker: WorkerId, length: usize, descriptors: usize, listener: ListenerId
     Error::BadHandoff { worker, length, descriptors, listener }
 }
 
-fn packet(word: ListenerId, serial: Serial) -> [u8; PACKET] {
-    let (mut packet, length) = ([0; PACKET], size_of::<ListenerId>());
-    packet[..length].copy_from_slice(&word.to_le_bytes());
-    packet[length..].copy_from_slice(&serial.to_le_bytes());
+fn packet(word: ListenerId, serial: Serial, peer: Option<SocketAddr>) -> [u8; PACKET] {
+    let mut packet = [0; PACKET];
+    let (number, rest) = packet.split_at_mut(size_of::<ListenerId>());
+    let (place, address) = rest.split_at_mut(size_of::<Serial>());
+    number.copy_from_slice(&word.to_le_bytes());
+    place.copy_from_slice(&serial.to_le_bytes());
+    if let Some(peer) = peer {
+        let ip = match peer.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        address[..PEER - 2].copy_from_slice(&ip.octets());
+        address[PEER - 2..].copy_from_slice(&peer.port().to_le_bytes());
+    }
     packet
+}
+
+/// The address in a packet.
+fn peer_in(address: &[u8; PEER]) -> Option<SocketAddr> {
+    if *address == [0; PEER] {
+        return None;
+    }
+    let (ip, port) = address.split_first_chunk::<{ PEER - 2 }>()?;
+    let port = u16::from_le_bytes(port.try_into().ok()?);
+    Some(SocketAddr::new(Ipv6Addr::from(*ip).to_canonical(), port))
 }
 
 /// Takes a packet out of the queue, from which the other process takes packets, too.
 fn take_shared(socket: BorrowedFd<'_>, worker: WorkerId) -> Result<Taken> {
-    let (mut buffer, mut descriptors) = (Buffer::default(), Vec::new());
+    let (mut buffer, mut descriptors) = (EMPTY, Vec::new());
     let received = socket::receive_shared(socket, &mut buffer, &mut descriptors)?;
     read(received, &buffer, descriptors, worker)
 }
@@ -320,13 +370,19 @@ fn read(received: Received, buffer: &Buffer, mut descriptors: Vec<OwnedFd>, work
         Received::Bytes(0) if descriptors.is_empty() => return Ok(Taken::End),
         Received::Bytes(length) => length,
     };
-    let &[a, b, c, d, _, _] = &buffer[..length] else { return Err(bad(worker, length, descriptors.len(), 0)) };
+    let &[a, b, c, d, _, _, ref address @ ..] = &buffer[..length] else {
+        return Err(bad(worker, length, descriptors.len(), 0));
+    };
     let word = ListenerId::from_le_bytes([a, b, c, d]);
+    let Ok(address) = address.try_into() else { return Err(bad(worker, length, descriptors.len(), word)) };
+    let peer = peer_in(address);
     let (listener, asks) = (word & !ASKS, word & ASKS != 0);
     match (listener, descriptors.len(), descriptors.pop()) {
-        (PROBE, 0, None) if !asks => Ok(Taken::Probe),
-        (1.., 0, None) if asks => Ok(Taken::Room(listener)),
-        (1.., 1, Some(socket)) => Ok(Taken::Connection(Connection { listener, socket, asks })),
+        (PROBE, 0, None) if !asks && peer.is_none() => Ok(Taken::Probe),
+        (1.., 0, None) if asks && peer.is_none() => Ok(Taken::Room(listener)),
+        (1.., 1, Some(socket)) => {
+            Ok(Taken::Connection(Connection { listener, socket, asks, peer, client: Client::Unseen }))
+        }
         (_, count, _) => Err(bad(worker, length, count, word)),
     }
 }
@@ -417,7 +473,7 @@ mod tests {
         let (mut queue, mut intake) = queue();
         let client = put(&mut queue, 3);
         let connection = taken(intake.take());
-        assert_eq!(intake.give_back(3, connection.socket), Sent::All);
+        assert_eq!(intake.give_back(Connection::new(3, connection.socket)), Sent::All);
         assert_eq!(intake.has_room(3), Sent::All);
         let returned = taken(queue.receive());
         assert_eq!(returned.listener, 3);
@@ -445,7 +501,7 @@ mod tests {
         loop {
             clients.push(put(&mut queue, 1));
             let connection = taken(intake.take());
-            match intake.give_back(1, connection.socket) {
+            match intake.give_back(Connection::new(1, connection.socket)) {
                 Sent::All => {}
                 Sent::Full => break,
                 Sent::Later => panic!("a buffer that is full is not a lack of memory"),
@@ -453,7 +509,7 @@ mod tests {
         }
         clients.push(put(&mut queue, 1));
         let connection = taken(intake.take());
-        assert_eq!(intake.give_back(1, connection.socket), Sent::Full);
+        assert_eq!(intake.give_back(Connection::new(1, connection.socket)), Sent::Full);
         assert_eq!(intake.has_room(1), Sent::Full);
         let unsent = clients.split_off(clients.len() - 2);
         for client in clients {
@@ -472,7 +528,7 @@ mod tests {
         let mut client = put(&mut queue, 1);
         let connection = taken(intake.take());
         drop(queue);
-        assert_eq!(intake.give_back(1, connection.socket), Sent::All);
+        assert_eq!(intake.give_back(Connection::new(1, connection.socket)), Sent::All);
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
     }
 
@@ -499,9 +555,9 @@ mod tests {
         let (mut queue, mut intake) = queue();
         let clients = [put(&mut queue, 1), put(&mut queue, 1)];
         let [first, second] = [taken(intake.take()), taken(intake.take())];
-        assert_eq!(intake.give_back(1, first.socket), Sent::All);
+        assert_eq!(intake.give_back(Connection::new(1, first.socket)), Sent::All);
         queue.close_to_worker();
-        assert_eq!(intake.give_back(1, second.socket), Sent::All);
+        assert_eq!(intake.give_back(Connection::new(1, second.socket)), Sent::All);
         let [client, mut late] = clients;
         says_hello(taken(queue.receive()), client);
         assert_eq!(queue.receive().unwrap_err(), Error::HandoffShut { worker: 7 });
@@ -573,7 +629,7 @@ mod tests {
             taken_numbers.pop();
             let [first, second] = clients;
             let connection = taken(intake.take());
-            assert_eq!(intake.give_back(1, connection.socket), Sent::All);
+            assert_eq!(intake.give_back(Connection::new(1, connection.socket)), Sent::All);
             says_hello(taken(queue.receive()), first);
             says_hello(taken(queue.take_back()), second);
         });

@@ -3,11 +3,42 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::connections::proxy_protocol::Network;
+use crate::connections::sticky::Sticky;
+
 /// The number of a worker: its `id` in JavaScript.
 pub type WorkerId = u32;
 
 /// The place that a worker fills: a worker that replaces another has its slot.
 pub type Slot = u32;
+
+/// What a listener does with its connections.
+#[derive(Debug, Clone, Default)]
+pub struct Dispatch {
+    /// Who gets them.
+    pub policy: Policy,
+    /// Who begins each with a header of the PROXY protocol.
+    pub proxies: Vec<Network>,
+}
+
+impl Dispatch {
+    /// Whether connections are looked at before they are placed.
+    pub fn looks(&self) -> bool {
+        !self.proxies.is_empty() || matches!(self.policy, Policy::Sticky(_))
+    }
+}
+
+/// Who gets a listener's connections.
+#[derive(Debug, Clone, Default)]
+pub enum Policy {
+    /// The next in turn, unless it is busy and another is not.
+    #[default]
+    LeastBusy,
+    /// The next in turn, whatever it does.
+    RoundRobin,
+    /// Who had the client before.
+    Sticky(Sticky),
+}
 
 /// What is known of a worker that can be given a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::connections::peek::Place;
 use crate::connections::policy::Slot;
 
 /// Between the slot and the rest of an id that carries one. socket.io's own ids do not have it.
@@ -17,6 +18,36 @@ const SIGNED: &[u8] = b"s:";
 
 /// The most digits of a slot in an id.
 const DIGITS: usize = 5;
+
+/// A sticky policy.
+#[derive(Debug, Clone)]
+pub struct Sticky {
+    /// What it goes by.
+    pub by: By,
+    /// Whether a client waits for its owner where that takes nothing; else another worker serves it meanwhile.
+    pub is_strict: bool,
+}
+
+/// What a client is told by.
+#[derive(Debug, Clone)]
+pub enum By {
+    /// Its address.
+    Address,
+    /// An id in the head of its first request.
+    Id(Place),
+    /// An id that carries its slot; others say nothing.
+    Slot(Place),
+}
+
+impl Sticky {
+    /// Where in the head of a first request the client's id is, if it is there.
+    pub fn place(&self) -> Option<&Place> {
+        match &self.by {
+            By::Address => None,
+            By::Id(place) | By::Slot(place) => Some(place),
+        }
+    }
+}
 
 /// What a client is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,8 +64,12 @@ pub struct Hasher(RandomState);
 
 impl Hasher {
     /// The key of an id that a client has: of a session, a user, an object.
-    pub fn of_id(&self, id: &[u8]) -> Key {
-        slot_in(id).map_or_else(|| Key::Hash(self.0.hash_one(id)), Key::Slot)
+    pub fn of_id(&self, id: &[u8], by: &By) -> Option<Key> {
+        match (slot_in(id), by) {
+            (Some(slot), _) => Some(Key::Slot(slot)),
+            (None, By::Slot(_)) => None,
+            (None, By::Address | By::Id(_)) => Some(Key::Hash(self.0.hash_one(id))),
+        }
     }
 
     /// The key of an address. An IPv6 client has a network of its own, of 64 bits, and changes its address in it.

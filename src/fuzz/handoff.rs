@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use nix::sys::socket::SockType;
 
 use super::peer::{mark, send, Watched};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use crate::connections::handoff::{Connection, Intake, ListenerId, Queue, Taken};
 use crate::os::error::Result;
 use crate::os::socket;
@@ -19,8 +21,8 @@ struct Packet {
 /// What shall become of a packet.
 #[derive(Debug, PartialEq, Eq)]
 enum Expected {
-    /// The listener, whether the worker is asked for room, the descriptor.
-    Connection(ListenerId, bool, usize),
+    /// The listener, whether the worker is asked for room, the address, the descriptor.
+    Connection(ListenerId, bool, Option<SocketAddr>, usize),
     Probe,
     Room(ListenerId),
     Nothing,
@@ -32,11 +34,16 @@ impl Packet {
     fn expected(&self) -> Expected {
         let word = self.bytes.iter().take(4).rev().fold(0, |number, byte| number << 8 | ListenerId::from(*byte));
         let (listener, flag) = (word & 0x7fff_ffff, word >> 31 == 1);
-        match (self.bytes.len(), listener, flag, &self.descriptors[..]) {
-            (0, _, _, []) => Expected::End,
-            (6, 0, false, []) => Expected::Probe,
-            (6, 1.., true, []) => Expected::Room(listener),
-            (6, 1.., asks, &[number]) => Expected::Connection(listener, asks, number),
+        let peer = self.bytes.get(6..24).filter(|address| address.iter().any(|byte| *byte != 0)).map(|address| {
+            let ip = Ipv6Addr::from(<[u8; 16]>::try_from(&address[..16]).unwrap());
+            let ip = ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4);
+            SocketAddr::new(ip, u16::from(address[17]) << 8 | u16::from(address[16]))
+        });
+        match (self.bytes.len(), listener, flag, &self.descriptors[..], peer) {
+            (0, _, _, [], _) => Expected::End,
+            (24, 0, false, [], None) => Expected::Probe,
+            (24, 1.., true, [], None) => Expected::Room(listener),
+            (24, 1.., asks, &[number], peer) => Expected::Connection(listener, asks, peer, number),
             _ => Expected::Refused,
         }
     }
@@ -53,16 +60,19 @@ impl Packet {
     fn expected_by_primary(&self) -> Expected {
         match self.expected() {
             // We hold the other end too: nobody else can have closed it.
-            Expected::Probe | Expected::Connection(_, true, _) | Expected::End => Expected::Refused,
+            Expected::Probe | Expected::Connection(_, true, _, _) | Expected::End => Expected::Refused,
             expected => expected,
         }
     }
 }
 
 /// The bytes of one of ours, whatever its serial number.
-fn packet(word: ListenerId) -> Vec<u8> {
-    [&word.to_le_bytes()[..], &[0; 2]].concat()
+fn packet(word: ListenerId, address: [u8; 18]) -> Vec<u8> {
+    [&word.to_le_bytes()[..], &[0; 2], &address].concat()
 }
+
+/// The lengths of hostile packets.
+const LENGTHS: [usize; 8] = [0, 1, 2, 4, 6, 23, 24, 25];
 
 /// Both ends of a queue, and the packets that are under way.
 struct Queues {
@@ -79,7 +89,7 @@ struct Queues {
 /// that nobody of ours writes is refused; every descriptor comes out once at most and is closed.
 ///
 /// The first byte of the input says who is hostile (bit 0: the primary). Each other byte is a step: bits 0 and 1 say
-/// which; of a hostile packet, bits 2 to 4 are its length (its bytes follow), 5 and 6 the number of its descriptors,
+/// which; of a hostile packet, bits 2 to 4 are its length in [`LENGTHS`] (its bytes follow), 5 and 6 the number of its descriptors,
 /// 7 that they are no connections; of a connection that is put in, 7 that the worker is asked for room.
 pub fn handoff(input: &[u8]) {
     let Some((&who, mut input)) = input.split_first() else { return };
@@ -89,7 +99,7 @@ pub fn handoff(input: &[u8]) {
         input = rest;
         match (step & 3, hostile_primary) {
             (0 | 1, _) => {
-                let (bytes, rest) = input.split_at(input.len().min(usize::from(step >> 2 & 7)));
+                let (bytes, rest) = input.split_at(input.len().min(LENGTHS[usize::from(step >> 2 & 7)]));
                 input = rest;
                 queues.send_hostile(hostile_primary, bytes, usize::from(step >> 5 & 3), step & 0x80 == 0);
             }
@@ -136,9 +146,14 @@ impl Queues {
 
     fn put(&mut self, listener: ListenerId, asks: bool) {
         let (socket, watched) = Watched::connection();
-        if self.queue.put(&Connection { listener, socket, asks }).unwrap() {
+        // Every third connection has come by a proxy.
+        let (peer, address) = match listener % 3 {
+            0 => (Some("192.0.2.1:258".parse().unwrap()), *b"\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\x02\x01\x02\x01"),
+            _ => (None, [0; 18]),
+        };
+        if self.queue.put(&Connection { asks, peer, ..Connection::new(listener, socket) }).unwrap() {
             let word = listener | ListenerId::from(asks) << 31;
-            let (bytes, descriptors) = (packet(word), vec![self.watched.len()]);
+            let (bytes, descriptors) = (packet(word, address), vec![self.watched.len()]);
             self.to_worker.push_back(Packet { bytes, descriptors });
         }
         self.watched.push(watched);
@@ -148,7 +163,7 @@ impl Queues {
         let depth = self.queue.depth().unwrap();
         self.queue.probe().unwrap();
         if self.queue.depth().unwrap() > depth {
-            self.to_worker.push_back(Packet { bytes: packet(0), descriptors: Vec::new() });
+            self.to_worker.push_back(Packet { bytes: packet(0, [0; 18]), descriptors: Vec::new() });
         }
     }
 
@@ -173,8 +188,8 @@ impl Queues {
 
     fn check(&mut self, taken: Result<Taken>, expected: &Expected) {
         match (taken, expected) {
-            (Ok(Taken::Connection(connection)), Expected::Connection(listener, asks, number)) => {
-                assert_eq!((connection.listener, connection.asks), (*listener, *asks));
+            (Ok(Taken::Connection(connection)), Expected::Connection(listener, asks, peer, number)) => {
+                assert_eq!((connection.listener, connection.asks, connection.peer), (*listener, *asks, *peer));
                 mark(connection.socket, *number as u8);
                 self.taken.push(*number);
             }

@@ -9,10 +9,12 @@ use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use super::callback::Callback;
+use super::dispatch::Dispatch;
 use super::listen::{name, Query, SocketName};
 use super::uv::{Poll, READABLE};
 use super::Result;
 use crate::connections::acceptor::{Acceptor as Core, Event};
+use crate::connections::policy;
 
 /// The thread that accepts connections and hands them over. It runs from the first fork on that could start it.
 #[napi]
@@ -144,14 +146,15 @@ pub struct RoundRobinHandle {
 impl RoundRobinHandle {
     /// Opens what is asked for; `errno` says whether that went well.
     #[napi(constructor)]
-    pub fn new(env: Env, acceptor: &Acceptor, query: Query, backlog: i32) -> Result<Self> {
+    pub fn new(env: Env, acceptor: &Acceptor, query: Query, backlog: i32, dispatch: Option<Dispatch>) -> Result<Self> {
+        let dispatch = dispatch.map(policy::Dispatch::try_from).transpose()?.unwrap_or_default();
         let acceptor = Rc::clone(acceptor.running(&env)?);
         let opened = query.open(env).and_then(|opened| opened.listen(backlog).map(|()| opened));
         Ok(match opened {
             Ok(opened) => {
                 let (name, kind) = (name(&opened), super::listen::kind_name(opened.kind()));
                 let fd = opened.socket().as_raw_fd();
-                let listener = acceptor.core.add_listener(opened);
+                let listener = acceptor.core.add_listener(opened, dispatch);
                 acceptor.set_listening(acceptor.listening.get() + 1);
                 RoundRobinHandle { acceptor, open: Cell::new(true), listener, fd, errno: 0, name, kind }
             }

@@ -3,6 +3,7 @@
 //! other way never waits for the primary: what that does not take now is sent when it does.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use napi_derive::napi;
 
 use super::board::Board;
 use super::callback::Callback;
+use super::listen::SocketName;
 use super::uv::{Poll, READABLE, WRITABLE};
 use super::{own, Result};
-use crate::connections::handoff::{Intake as Core, Sent, Taken};
+use crate::connections::handoff::{Connection, Intake as Core, Sent, Taken};
 use crate::os::error::Error;
 use crate::processes::board::Board as Numbers;
 
@@ -41,12 +43,21 @@ struct Taker {
     fault: RefCell<Option<Error>>,
     /// Whether a server listens.
     listens: Cell<bool>,
+    /// The address that came with the connection which is being given to JavaScript.
+    peer: Cell<Option<SocketAddr>>,
 }
+
+/// The primary asks for a word.
+const ASKS: i32 = 1;
+
+/// There is an address.
+const HAS_PEER: i32 = 2;
 
 #[napi]
 impl Intake {
-    /// Takes over the socket. `onconnection(listener, fd, asks)` gets each connection, and with it the descriptor;
-    /// `asks` is 1 if the primary wants to know when there is room for another, and else undefined. It is called
+    /// Takes over the socket. `onconnection(listener, fd, flags)` gets each connection, and with it the descriptor;
+    /// `flags` is undefined for none; 1: the primary wants to know when there is room for another; 2: `peer` is its
+    /// client's address, during the call. It is called
     /// with (0, -1) when something has to wait for a descriptor or for memory: `resume` tries again; with (0, -2) when a
     /// connection was lost for want of a descriptor; with (0, -3) when no more can be taken: `fault` says why.
     /// What is taken is counted on the worker's board.
@@ -64,6 +75,7 @@ impl Intake {
             takes: Cell::new(true),
             fault: RefCell::default(),
             listens: Cell::new(false),
+            peer: Cell::new(None),
         });
         let ready = {
             let taker = Rc::clone(&taker);
@@ -87,12 +99,24 @@ impl Intake {
         }
     }
 
-    /// Gives a connection back to the primary, which asks another worker, and with it the descriptor.
+    /// The address of the client whose connection is being given to JavaScript, as a proxy said it.
+    #[napi(getter)]
+    pub fn peer(&self) -> Option<SocketName> {
+        let peer = self.taker.peer.get()?;
+        let family = if peer.is_ipv4() { "IPv4" } else { "IPv6" };
+        Some(SocketName { address: peer.ip().to_string(), family: family.into(), port: peer.port().into() })
+    }
+
+    /// Gives a connection back to the primary, which asks another worker, and with it the descriptor. `peer` is what
+    /// came with it.
     #[napi]
-    pub fn give_back(&self, listener: u32, fd: i32) -> Result<()> {
+    pub fn give_back(&self, listener: u32, fd: i32, peer: Option<SocketName>) -> Result<()> {
         // SAFETY: JavaScript got the number from `onconnection`, or made it, and gives it away.
-        let connection = unsafe { own(fd)? };
-        let sent = self.taker.core.borrow_mut().give_back(listener, connection);
+        let socket = unsafe { own(fd)? };
+        let mut connection = Connection::new(listener, socket);
+        connection.peer =
+            peer.and_then(|peer| Some(SocketAddr::new(peer.address.parse().ok()?, u16::try_from(peer.port).ok()?)));
+        let sent = self.taker.core.borrow_mut().give_back(connection);
         self.taker.watch(sent);
         Ok(())
     }
@@ -195,9 +219,11 @@ impl Taker {
                 }
                 // A listener's number is below 2³¹; JavaScript adopts the descriptor, or closes it.
                 let (listener, fd) = (connection.listener.cast_signed(), connection.socket.into_raw_fd());
-                match connection.asks {
-                    false => self.onconnection.call(&[listener, fd]),
-                    true => self.onconnection.call(&[listener, fd, 1]),
+                self.peer.set(connection.peer);
+                let asks = if connection.asks { ASKS } else { 0 };
+                match asks | if connection.peer.is_some() { HAS_PEER } else { 0 } {
+                    0 => self.onconnection.call(&[listener, fd]),
+                    flags => self.onconnection.call(&[listener, fd, flags]),
                 }
                 Found::One
             }

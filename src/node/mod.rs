@@ -7,6 +7,7 @@ mod acceptor;
 mod board;
 mod callback;
 mod channel;
+mod dispatch;
 mod fork;
 mod intake;
 mod listen;

@@ -12,6 +12,7 @@ use nix::sys::socket::SockType;
 use rust_cluster::connections::acceptor::Acceptor;
 use rust_cluster::connections::handoff::{Connection, Intake, Queue, Taken};
 use rust_cluster::connections::listen::{Opened, Request};
+use rust_cluster::connections::policy::Dispatch;
 use rust_cluster::messages::channel::Channel;
 use rust_cluster::messages::frame::{Kind, LIMIT};
 use rust_cluster::messages::incoming::Incoming;
@@ -168,7 +169,7 @@ fn accept(outside: &Outside) -> Result<()> {
     let opened = tcp()?;
     let address = opened.address().ok_or(Error::os("getsockname", Errno::ENOBUFS))?;
     let workers = [worker(&acceptor, 1)?, worker(&acceptor, 2)?];
-    let listener = acceptor.add_listener(opened);
+    let listener = acceptor.add_listener(opened, Dispatch::default());
     assert!(acceptor.join(listener, 1) && acceptor.join(listener, 2));
     let result = outside.run(move || {
         let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
@@ -200,7 +201,7 @@ fn take(outside: &Outside) -> Result<()> {
         (queue, Intake::new(far))
     });
     let connection = taken(|| intake.take())?;
-    intake.give_back(connection.listener, connection.socket);
+    intake.give_back(connection);
     taken(|| {
         intake.flush();
         queue.receive()

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use rust_cluster::connections::acceptor::{Acceptor, Event};
 use rust_cluster::connections::handoff::{Connection, Intake, ListenerId, Queue, Sent, Taken};
 use rust_cluster::connections::listen::{Opened, Request};
-use rust_cluster::connections::policy::WorkerId;
+use rust_cluster::connections::policy::{Dispatch, WorkerId};
 use rust_cluster::os::error::Error;
 use rust_cluster::os::socket;
 
@@ -149,7 +149,7 @@ impl Model {
         let opened = Opened::bind(&Request::Tcp { host: Some("127.0.0.1".into()), port: 0, ipv6_only: false }).unwrap();
         opened.listen(511).unwrap();
         let address = opened.address().unwrap();
-        let id = self.acceptor.add_listener(opened);
+        let id = self.acceptor.add_listener(opened, Dispatch::default());
         self.listeners.insert(id, Listener { address, joined: BTreeSet::new() });
     }
 
@@ -211,7 +211,7 @@ impl Model {
         assert!(worker.may_serve.contains(&connection.listener), "it has not joined that listener");
         if refuse && !worker.broken {
             worker.refused.insert(connection.listener);
-            assert_eq!(worker.intake.give_back(connection.listener, connection.socket), Sent::All);
+            assert_eq!(worker.intake.give_back(connection), Sent::All);
         } else {
             serve(connection);
         }

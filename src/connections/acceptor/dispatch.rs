@@ -6,12 +6,13 @@ use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
 use nix::sys::socket::{accept4, SockFlag};
 
-use super::listener::Accepting;
+use super::listener::{Accepting, Listener, Owner};
+use super::parked::{Look, ParkedId, Visitor};
 use super::state::{Departure, State};
 use super::watch::Token;
 use super::worker::{Standing, Worker};
 use super::{Event, BATCH};
-use crate::connections::handoff::{Connection, ListenerId, Taken};
+use crate::connections::handoff::{Client, Connection, ListenerId, Taken};
 use crate::connections::policy::WorkerId;
 use crate::os::error::{Error, Result};
 
@@ -52,7 +53,7 @@ impl State {
                 if listener.accepting == Accepting::Starved {
                     listener.accepting = Accepting::Paused;
                 }
-                self.place(Connection::new(id, socket));
+                self.admit(Connection::new(id, socket));
                 true
             }
             Err(Errno::EAGAIN) => {
@@ -111,6 +112,89 @@ impl State {
         self.tell(Event::Starved { error });
     }
 
+    // It is looked at, where that matters.
+
+    /// Places a connection that has come, or parks it until its client has said more.
+    fn admit(&mut self, connection: Connection) {
+        let Some(listener) = self.listeners.get(&connection.listener) else { return };
+        if !listener.dispatch.looks() {
+            self.place(connection);
+            return;
+        }
+        let mut visitor = self.looker.meet(connection, &listener.dispatch);
+        match self.looker.look(&mut visitor, &listener.dispatch, false) {
+            Look::Waits => self.park(visitor),
+            look => self.let_go(visitor, look),
+        }
+    }
+
+    fn let_go(&mut self, visitor: Visitor, look: Look) {
+        match look {
+            Look::Ready | Look::Waits => drop(self.place(visitor.connection)),
+            Look::Refused => {}
+        }
+    }
+
+    fn park(&mut self, visitor: Visitor) {
+        if self.parked.is_full() {
+            self.parked.first().inspect(|first| self.give_up(*first));
+        }
+        let id = self.parked.next_id();
+        let events = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+        match self.epoll.add(visitor.connection.socket.as_fd(), Token::Parked(id), events) {
+            Ok(()) => self.parked.keep(id, visitor, self.now),
+            // The user may watch no more.
+            Err(_) => self.look_last(visitor),
+        }
+    }
+
+    /// More has come of a parked connection, or it has ended.
+    pub fn parked_ready(&mut self, id: ParkedId, events: EpollFlags) {
+        let Some((end, mut visitor)) = self.parked.take(id) else { return };
+        let Some(listener) = self.listeners.get(&visitor.connection.listener) else { return };
+        let was_heard = visitor.is_heard();
+        let has_ended = events.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
+        match self.looker.look(&mut visitor, &listener.dispatch, has_ended) {
+            Look::Waits => self.parked.put_back(id, (end, was_heard), visitor, self.now),
+            look => {
+                self.epoll.remove(visitor.connection.socket.as_fd());
+                self.let_go(visitor, look);
+            }
+        }
+    }
+
+    /// Takes a parked connection out.
+    pub fn unpark(&mut self, id: ParkedId) -> Option<Visitor> {
+        let (_, visitor) = self.parked.take(id)?;
+        self.epoll.remove(visitor.connection.socket.as_fd());
+        Some(visitor)
+    }
+
+    /// Waits no longer for what a client may say.
+    fn give_up(&mut self, id: ParkedId) {
+        if let Some(visitor) = self.unpark(id) {
+            self.look_last(visitor);
+        }
+    }
+
+    fn look_last(&mut self, mut visitor: Visitor) {
+        let Some(listener) = self.listeners.get(&visitor.connection.listener) else { return };
+        let look = self.looker.look(&mut visitor, &listener.dispatch, true);
+        self.let_go(visitor, look);
+    }
+
+    pub fn give_up_overdue(&mut self) {
+        while self.parked.first_end().is_some_and(|end| end <= self.now) {
+            self.parked.first().inspect(|first| self.give_up(*first));
+        }
+    }
+
+    pub fn give_up_all_of(&mut self, listener: ListenerId) {
+        for id in self.parked.of(listener) {
+            self.give_up(id);
+        }
+    }
+
     // It is placed.
 
     /// Gives a connection to the next worker that is ready, or has it wait; `false` if it waits.
@@ -136,7 +220,20 @@ impl State {
     fn hand_over(&mut self, mut connection: Connection) -> Option<Connection> {
         loop {
             let listener = self.listeners.get_mut(&connection.listener)?;
-            let Some((worker, is_offer)) = listener.next(&mut self.workers, self.now) else { return Some(connection) };
+            if connection.client == Client::Unseen && listener.dispatch.looks() {
+                connection = self.looker.recall(connection, &listener.dispatch);
+            }
+            let (worker, is_offer) = match listener.owner(connection.client, &self.workers, self.now) {
+                Owner::Takes(worker, is_offer) => (worker, is_offer),
+                Owner::Waits => {
+                    listener.hold(connection);
+                    return None;
+                }
+                Owner::Nobody => match listener.next(&mut self.workers, self.now) {
+                    Some(next) => next,
+                    None => return Some(connection),
+                },
+            };
             connection.asks = is_offer;
             match self.hand_to(worker, &connection) {
                 Handed::Over => return None,
@@ -164,6 +261,12 @@ impl State {
         }
     }
 
+    /// Places what waits for its owner, oldest first.
+    pub fn place_held(&mut self, id: ListenerId) {
+        let held = self.listeners.get_mut(&id).map(|listener| std::mem::take(&mut listener.held));
+        self.place_all(held.unwrap_or_default());
+    }
+
     /// Places what waits at a listener, oldest first; whether nothing waits any more.
     pub fn place_waiting(&mut self, id: ListenerId) -> bool {
         loop {
@@ -180,7 +283,8 @@ impl State {
 
     /// Places what waits at a listener, and accepts again if nothing waits any more.
     pub fn resume(&mut self, id: ListenerId) {
-        let waited = self.listeners.get(&id).is_some_and(|listener| !listener.waiting.is_empty());
+        let waited = self.listeners.get(&id).is_some_and(Listener::has_waiting);
+        self.place_held(id);
         if !self.place_waiting(id) {
             return;
         }
@@ -188,7 +292,7 @@ impl State {
         let Some(worker) = listener.rotation.iter().next() else { return };
         match &listener.socket {
             // One that has retired has one worker.
-            None if waited => self.tell(Event::HasAll { worker }),
+            None if waited && listener.held.is_empty() => self.tell(Event::HasAll { worker }),
             Some(socket) if listener.accepting == Accepting::Paused => {
                 match self.epoll.add(socket.socket(), Token::Listener(id), EpollFlags::EPOLLIN) {
                     Ok(()) => listener.accepting = Accepting::Watched,
@@ -278,6 +382,7 @@ impl State {
             Some(listener) => {
                 self.workers.get_mut(&id).is_some_and(|worker| worker.give_up(number))
                     && listener.has_accepted(connection.socket.as_fd())
+                    && (connection.peer.is_none() || !listener.dispatch.proxies.is_empty())
             }
             // It was closed meanwhile, and the connection is closed with it.
             None => self.has_been(number),

@@ -8,9 +8,10 @@ use nix::sys::socket::{getsockname, getsockopt, sockopt, SockType, SockaddrStora
 
 use super::worker::Worker;
 use super::TICK;
-use crate::connections::handoff::Connection;
+use crate::connections::handoff::{Client, Connection};
 use crate::connections::listen::Opened;
-use crate::connections::policy::{Rotation, WorkerId};
+use crate::connections::policy::{Dispatch, Policy, Rotation, WorkerId};
+use crate::connections::sticky;
 
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -20,12 +21,29 @@ pub(super) struct Listener {
     pub rotation: Rotation,
     /// Accepted connections that no worker takes for now.
     pub waiting: VecDeque<Connection>,
+    /// Those that only one worker may have, which takes none for now: of a strict policy.
+    pub held: VecDeque<Connection>,
+    pub dispatch: Dispatch,
     /// Workers that gave a connection back, and have not said yet that they have room again.
     refusing: BTreeSet<WorkerId>,
     /// When a connection was last offered to one of them.
     offered: Option<Instant>,
     /// The socket's address, which is that of its connections.
     address: Option<SockaddrStorage>,
+}
+
+/// How many connections of a listener wait for their owners.
+const HELD: usize = 1024;
+
+/// Who is to have a client again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// This worker; and whether that is an offer, to one that refuses.
+    Takes(WorkerId, bool),
+    /// One that takes nothing for now, and nobody else.
+    Waits,
+    /// Nobody, or nobody who takes it: whoever is next.
+    Nobody,
 }
 
 /// Whether clients are let in.
@@ -42,13 +60,15 @@ pub(super) enum Accepting {
 }
 
 impl Listener {
-    pub fn new(socket: Opened) -> Listener {
+    pub fn new(socket: Opened, dispatch: Dispatch) -> Listener {
         Listener {
             address: getsockname(socket.socket().as_raw_fd()).ok(),
             socket: Some(socket),
             accepting: Accepting::Paused,
             rotation: Rotation::default(),
             waiting: VecDeque::new(),
+            held: VecDeque::new(),
+            dispatch,
             refusing: BTreeSet::new(),
             offered: None,
         }
@@ -58,11 +78,11 @@ impl Listener {
     ///
     /// First come those that take what they are given, so that a slow one slows few.
     pub fn next(&mut self, workers: &mut BTreeMap<WorkerId, Worker>, now: Instant) -> Option<(WorkerId, bool)> {
-        let Listener { rotation, refusing, .. } = self;
+        let Listener { rotation, refusing, dispatch, .. } = self;
         let is_ready = |workers: &BTreeMap<WorkerId, Worker>, id: &WorkerId| {
             !refusing.contains(id) && workers.get(id).is_some_and(Worker::is_ready)
         };
-        if !rotation.has_one() {
+        if !rotation.has_one() && !matches!(dispatch.policy, Policy::RoundRobin) {
             let load = |id| {
                 let worker = workers.get_mut(&id).filter(|worker| worker.is_ready() && !refusing.contains(&id))?;
                 Some(worker.load(now))
@@ -74,12 +94,49 @@ impl Listener {
         if let Some(id) = rotation.next(|id| is_ready(workers, id)) {
             return Some((id, false));
         }
-        if self.offered.is_some_and(|offered| now.duration_since(offered) < TICK) {
+        if !may_offer(self.offered, now) {
             return None;
         }
         let id = rotation.next(|id| workers.get(id).is_some_and(Worker::is_ready))?;
         self.offered = Some(now);
         Some((id, true))
+    }
+
+    /// Who is to have the client of a connection again.
+    pub fn owner(&mut self, client: Client, workers: &BTreeMap<WorkerId, Worker>, now: Instant) -> Owner {
+        let (Policy::Sticky(sticky), Client::Known(key)) = (&self.dispatch.policy, client) else {
+            return Owner::Nobody;
+        };
+        let of = |id: WorkerId| workers.get(&id);
+        let slots = self.rotation.iter().filter_map(|id| Some(of(id)?.slot));
+        let Some(slot) = sticky::owner(key, slots) else { return Owner::Nobody };
+        let fills = |id: &WorkerId| of(*id).is_some_and(|worker| worker.slot == slot && worker.is_ready());
+        // Two fill a slot while one replaces the other: it belongs to the newer one.
+        if let Some(id) = self.rotation.iter().filter(|id| fills(id) && !self.refusing.contains(id)).max() {
+            return Owner::Takes(id, false);
+        }
+        if !sticky.is_strict {
+            return Owner::Nobody;
+        }
+        match self.rotation.iter().filter(fills).max() {
+            Some(id) if may_offer(self.offered, now) => {
+                self.offered = Some(now);
+                Owner::Takes(id, true)
+            }
+            _ => Owner::Waits,
+        }
+    }
+
+    /// Has a connection wait for its owner. More than [`HELD`] do not: the client is told at once.
+    pub fn hold(&mut self, connection: Connection) {
+        if self.held.len() < HELD {
+            self.held.push_back(connection);
+        }
+    }
+
+    /// Whether anything accepted waits here.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty() || !self.held.is_empty()
     }
 
     /// A worker has no room for its connections.
@@ -108,6 +165,11 @@ impl Listener {
             && getsockopt(&socket, sockopt::AcceptConn) == Ok(false)
             && getsockname(socket.as_raw_fd()).ok().zip(self.address).is_some_and(|(own, ours)| is_within(&own, &ours))
     }
+}
+
+/// Whether a connection may be offered to a worker that refuses, after one was offered at some time.
+fn may_offer(offered: Option<Instant>, now: Instant) -> bool {
+    offered.is_none_or(|offered| now.duration_since(offered) >= TICK)
 }
 
 /// Whether a connection's own address is one that a listener's address stands for.

@@ -14,7 +14,15 @@
 //!                             try again what failed for want of descriptors or memory
 //!                             offer one of those that wait, though all refuse
 //!
+//!   more of a parked connection has come, or its time is over
+//!                           → look at it again; place it, or not
+//!
+//! admit(connection), where something of it goes by its client:
+//!   look at what it says, without taking it (`MSG_PEEK`): a proxy's header, the head of its first request
+//!   not all there: it is parked
+//!
 //! place(connection):
+//!   its client has an owner: that one's queue, if he takes it
 //!   ask the listener's rotation for the next worker that is ready (not full, not stuck, not refusing), first
 //!   among those that take what they are given and are not busy; put the connection into its queue, and close our copy
 //!   nobody ready: the connection waits, and its listener accepts no more: the rest waits in the kernel
@@ -28,7 +36,8 @@
 //! # Where it is
 //!
 //! This file has the handle and the thread; `state` who listens and who is there, and how they depart; `dispatch`
-//! a connection's way; `stuck` the clock; `listener`, `worker` and `watch` what these are about.
+//! a connection's way; `stuck` the clock; `parked` those that are looked at; `listener`, `worker` and `watch` what these are
+//! about.
 //!
 //! # Reasons
 //!
@@ -44,14 +53,15 @@
 //!    all full does not go round and round. Room that opens without a word (a larger `maxConnections`) is found by
 //!    the offers of the tick.
 //!
-//! Invariant: a [`Connection`] is in exactly one place: in the local variable that is placing it, in one
-//! worker's queue, or in its listener's `waiting`. It is closed only when its listener is, or when that has
-//! retired and its last worker does not take it.
+//! Invariant: a [`Connection`] is in exactly one place: in the local variable that is placing it, parked, in one
+//! worker's queue, or in its listener's `waiting` or `held`. It is closed only when its listener is, or when that has
+//! retired and its last worker does not take it; when a proxy owes it a header; and when too many wait for their owners.
 //!
 //! [`Connection`]: crate::connections::handoff::Connection
 
 mod dispatch;
 mod listener;
+mod parked;
 mod state;
 mod stuck;
 mod watch;
@@ -69,7 +79,7 @@ use parking_lot::Mutex;
 
 use crate::connections::handoff::{ListenerId, Queue};
 use crate::connections::listen::Opened;
-use crate::connections::policy::{Slot, WorkerId};
+use crate::connections::policy::{Dispatch, Slot, WorkerId};
 use crate::os::error::{Error, Result};
 use crate::os::sync::thread::JoinHandle;
 use crate::os::thread;
@@ -187,8 +197,8 @@ impl Acceptor {
     }
 
     /// Adds a listening socket. It accepts once a worker has joined it.
-    pub fn add_listener(&self, socket: Opened) -> ListenerId {
-        self.shared.state.lock().add_listener(socket)
+    pub fn add_listener(&self, socket: Opened, dispatch: Dispatch) -> ListenerId {
+        self.shared.state.lock().add_listener(socket, dispatch)
     }
 
     /// Has a worker get the listener's connections; `false` if there is no such worker or listener.
@@ -282,8 +292,10 @@ impl Shared {
         let mut ready = [EpollEvent::empty(); 64];
         let mut last_tick = Instant::now();
         let mut ticking = false;
+        let mut end = None;
         loop {
-            let timeout = if ticking { until(last_tick + TICK) } else { EpollTimeout::NONE };
+            let next = ticking.then_some(last_tick + TICK).into_iter().chain(end).min();
+            let timeout = next.map_or(EpollTimeout::NONE, until);
             let (count, failed) = match epoll.wait(&mut ready, timeout) {
                 Ok(count) => (count, None),
                 Err(Errno::EINTR) => (0, None),
@@ -307,6 +319,7 @@ impl Shared {
                     Token::Wake => drop(self.wake.read()),
                     Token::Listener(listener) => accepted += state.accept(listener),
                     Token::Worker(worker) => state.worker_ready(worker, event.events()),
+                    Token::Parked(parked) => state.parked_ready(parked, event.events()),
                 }
             }
             if !ticking {
@@ -315,7 +328,9 @@ impl Shared {
                 last_tick = state.now;
                 state.tick();
             }
+            state.give_up_overdue();
             ticking = state.needs_tick();
+            end = state.parked.first_end();
             let news = std::mem::take(&mut state.news);
             drop(state);
             if news {
@@ -330,10 +345,10 @@ impl Shared {
     }
 }
 
-/// The time until a tick, in whole milliseconds and not too early.
-fn until(tick: Instant) -> EpollTimeout {
-    let left = tick.saturating_duration_since(Instant::now()).as_millis() + 1;
-    EpollTimeout::from(u8::try_from(left).unwrap_or(u8::MAX))
+/// The time until something is to be done, in whole milliseconds and not too early.
+fn until(then: Instant) -> EpollTimeout {
+    let left = then.saturating_duration_since(Instant::now()).as_millis() + 1;
+    EpollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX))
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::listener::{Accepting, Listener};
+use super::parked::{Looker, Parked};
 use super::watch::{Token, Watched};
 use super::worker::{Standing, Worker};
 use super::{Event, WorkerStatus, BACKLOG};
 use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
 use crate::connections::listen::Opened;
-use crate::connections::policy::{Slot, WorkerId};
+use crate::connections::policy::{Dispatch, Slot, WorkerId};
 use crate::os::error::{Error, Result};
 use crate::processes::board::Board;
 use crossbeam_channel::Sender;
@@ -20,6 +21,8 @@ pub(super) struct State {
     pub epoll: Arc<Watched>,
     pub listeners: BTreeMap<ListenerId, Listener>,
     pub workers: BTreeMap<WorkerId, Worker>,
+    pub looker: Looker,
+    pub parked: Parked,
     last_listener: ListenerId,
     events: Sender<Event>,
     /// Whether `events` got something since the thread last told.
@@ -48,6 +51,8 @@ impl State {
             epoll: Arc::new(Watched::new()?),
             listeners: BTreeMap::new(),
             workers: BTreeMap::new(),
+            looker: Looker::new(),
+            parked: Parked::default(),
             last_listener: 0,
             events,
             news: false,
@@ -71,9 +76,9 @@ impl State {
         Ok(())
     }
 
-    pub fn add_listener(&mut self, socket: Opened) -> ListenerId {
+    pub fn add_listener(&mut self, socket: Opened, dispatch: Dispatch) -> ListenerId {
         self.last_listener += 1;
-        self.listeners.insert(self.last_listener, Listener::new(socket));
+        self.listeners.insert(self.last_listener, Listener::new(socket, dispatch));
         self.last_listener
     }
 
@@ -160,12 +165,14 @@ impl State {
         if let Some(socket) = &listener.socket {
             socket.refuse();
         }
+        self.place_held(id);
         self.place_waiting(id);
         for _ in 0..BACKLOG {
             if !self.accept_one(id) {
                 break;
             }
         }
+        self.give_up_all_of(id);
         self.pause(id, Accepting::Ended);
         if let Some(listener) = self.listeners.get_mut(&id) {
             listener.socket = None;
@@ -173,13 +180,16 @@ impl State {
     }
 
     pub fn has_all(&self, worker: WorkerId) -> bool {
-        let waits = |listener: &Listener| listener.socket.is_none() && !listener.waiting.is_empty();
+        let waits = |listener: &Listener| listener.socket.is_none() && listener.has_waiting();
         !self.listeners.values().any(|listener| waits(listener) && listener.rotation.contains(worker))
     }
 
     pub fn close(&mut self, listener: ListenerId) {
         self.pause(listener, Accepting::Ended);
         self.listeners.remove(&listener);
+        for parked in self.parked.of(listener) {
+            self.unpark(parked);
+        }
         self.workers.values_mut().for_each(|worker| worker.forget(listener));
     }
 

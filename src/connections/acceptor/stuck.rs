@@ -18,7 +18,7 @@ impl State {
                 || matches!(worker.standing, Standing::Stuck | Standing::Leaving)
         };
         let of_listener = |listener: &Listener| {
-            listener.accepting == Accepting::Starved || !listener.waiting.is_empty() && !listener.rotation.is_empty()
+            listener.accepting == Accepting::Starved || listener.has_waiting() && !listener.rotation.is_empty()
         };
         self.workers.values().any(of_worker) || self.listeners.values().any(of_listener)
     }

@@ -10,11 +10,15 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 fn listener(acceptor: &Acceptor) -> (ListenerId, SocketAddr) {
+    listener_with(acceptor, Dispatch::default())
+}
+
+fn listener_with(acceptor: &Acceptor, dispatch: Dispatch) -> (ListenerId, SocketAddr) {
     let request = Request::Tcp { host: Some("127.0.0.1".into()), port: 0, ipv6_only: false };
     let opened = Opened::bind(&request).unwrap();
     opened.listen(511).unwrap();
     let address = opened.address().unwrap();
-    (acceptor.add_listener(opened), address)
+    (acceptor.add_listener(opened, dispatch), address)
 }
 
 fn worker(acceptor: &Acceptor, id: WorkerId) -> Intake {
@@ -58,7 +62,7 @@ fn wait_for_depth(acceptor: &Acceptor, depths: &[(WorkerId, usize)]) {
 }
 
 fn refuse(intake: &mut Intake, connection: Connection) {
-    assert_eq!(intake.give_back(connection.listener, connection.socket), Sent::All);
+    assert_eq!(intake.give_back(connection), Sent::All);
 }
 
 fn serve(connection: Connection, client: TcpStream) {
@@ -355,6 +359,7 @@ fn what_a_worker_gave_back_as_it_died_is_served_by_others() {
 }
 
 mod departing;
+mod looking;
 mod refusing;
 mod returning;
 
@@ -369,7 +374,11 @@ struct Still<'acceptor> {
 
 impl Still<'_> {
     fn with_workers<'acceptor>(acceptor: &'acceptor Acceptor, count: WorkerId) -> Still<'acceptor> {
-        let (listener, address) = listener(acceptor);
+        Still::with_dispatch(acceptor, count, Dispatch::default())
+    }
+
+    fn with_dispatch(acceptor: &Acceptor, count: WorkerId, dispatch: Dispatch) -> Still<'_> {
+        let (listener, address) = listener_with(acceptor, dispatch);
         let intakes: BTreeMap<_, _> = (1..=count).map(|id| (id, worker(acceptor, id))).collect();
         intakes.keys().for_each(|id| assert!(acceptor.join(listener, *id)));
         Still { state: acceptor.shared.state.lock(), listener, address, intakes }

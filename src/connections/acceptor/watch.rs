@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use super::parked::ParkedId;
 use crate::connections::handoff::ListenerId;
 use crate::connections::policy::WorkerId;
 use crate::os::error::{Error, Result};
@@ -15,6 +16,7 @@ pub(super) enum Token {
     Wake,
     Listener(ListenerId),
     Worker(WorkerId),
+    Parked(ParkedId),
 }
 
 impl From<Token> for u64 {
@@ -23,6 +25,7 @@ impl From<Token> for u64 {
             Token::Wake => 0,
             Token::Listener(listener) => 1 << 32 | u64::from(listener),
             Token::Worker(worker) => 2 << 32 | u64::from(worker),
+            Token::Parked(parked) => 3 << 32 | u64::from(parked),
         }
     }
 }
@@ -32,6 +35,7 @@ impl From<u64> for Token {
         match (token >> 32, token as u32) {
             (1, listener) => Token::Listener(listener),
             (2, worker) => Token::Worker(worker),
+            (3, parked) => Token::Parked(parked),
             _ => Token::Wake,
         }
     }

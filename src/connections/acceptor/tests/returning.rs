@@ -102,7 +102,7 @@ fn assert_returned(request: &Request, connect: impl FnOnce(&Opened) -> OwnedFd, 
     let opened = Opened::bind(request).unwrap();
     opened.listen(511).unwrap();
     let client = connect(&opened);
-    let id = acceptor.add_listener(opened);
+    let id = acceptor.add_listener(opened, Dispatch::default());
     let (mut first, second) = (worker(&acceptor, 1), worker(&acceptor, 2));
     acceptor.join(id, 1);
     let connection = take(&first);
@@ -151,7 +151,7 @@ fn a_worker_cannot_give_back_a_connection_of_another_unix_socket() {
     let (ours, foreign) = (path("ours"), path("foreign"));
     let opened = Opened::bind(&Request::Unix { path: ours.clone() }).unwrap();
     opened.listen(511).unwrap();
-    let id = acceptor.add_listener(opened);
+    let id = acceptor.add_listener(opened, Dispatch::default());
     let mut intake = worker(&acceptor, 1);
     acceptor.join(id, 1);
     let _client = UnixStream::connect(&ours).unwrap();
