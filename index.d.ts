@@ -186,6 +186,71 @@ declare namespace cluster {
      * @since rust-cluster 0.1.0
      */
     parentDeathSignal?: string | number | undefined;
+
+    /**
+     * Which worker gets a connection, and who says who its client is: a policy, or settings that may differ from port to
+     * port. Read when the first worker listens there. What cannot be throws `ERR_INVALID_ARG_VALUE`. See
+     * docs/sticky.md.
+     * @default 'least-busy'
+     * @since rust-cluster 0.1.0
+     */
+    dispatch?: DispatchPolicy | DispatchSettings | undefined;
+  }
+
+  /**
+   * Who gets a connection: the next in turn that is not busy, if there is one; the next in turn, whatever it does; or who had
+   * the client before.
+   */
+  type DispatchPolicy = 'least-busy' | 'round-robin' | 'sticky';
+
+  /** How connections are dispatched: on one port. */
+  interface PortDispatchSettings {
+    /**
+     * Who gets a connection.
+     * @default 'least-busy'
+     * @since rust-cluster 0.1.0
+     */
+    policy?: DispatchPolicy | undefined;
+
+    /**
+     * How the policy `'sticky'` tells clients, which it needs.
+     * @since rust-cluster 0.1.0
+     */
+    sticky?: StickySettings | undefined;
+
+    /**
+     * The networks, or addresses, whose connections begin with a header of the PROXY protocol.
+     * @default []
+     * @since rust-cluster 0.1.0
+     */
+    proxyProtocol?: readonly string[] | undefined;
+  }
+
+  /** How connections are dispatched: on all ports. */
+  interface DispatchSettings extends PortDispatchSettings {
+    /**
+     * What differs on a port, or on a Unix socket, by its number or path.
+     * @default {}
+     * @since rust-cluster 0.1.0
+     */
+    ports?: Readonly<Record<string | number, DispatchPolicy | PortDispatchSettings>> | undefined;
+  }
+
+  /** How the policy `'sticky'` tells clients. */
+  interface StickySettings {
+    /**
+     * By their address; by the session id of Socket.IO; or by what a first request has in a cookie, a header field or a
+     * parameter of its address.
+     * @since rust-cluster 0.1.0
+     */
+    by: 'address' | 'socket.io' | { cookie: string } | { header: string } | { query: string };
+
+    /**
+     * What becomes of a client whose worker takes nothing: another one serves it meanwhile, or it waits.
+     * @default 'prefer'
+     * @since rust-cluster 0.1.0
+     */
+    owner?: 'prefer' | 'strict' | undefined;
   }
 
   /** Where a worker listens. */

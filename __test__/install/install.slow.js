@@ -62,6 +62,8 @@ const FILES = [
   'register.d.ts',
   'register.js',
   'scripts/install.js',
+  'sticky.d.ts',
+  'sticky.js',
 ];
 
 const BASE = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-install-')));

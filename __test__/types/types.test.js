@@ -62,6 +62,8 @@ function installation(context) {
     'index.d.mts',
     'register.js',
     'register.d.ts',
+    'sticky.js',
+    'sticky.d.ts',
   ]) {
     fs.copyFileSync(path.join(ROOT, file), path.join(own, file));
   }

@@ -13,6 +13,10 @@ const WAITS = -1;
 const LOST = -2;
 const BROKEN = -3;
 
+/** The flags of a connection, see there: the primary asks for a word, and the client's address came with it. */
+const ASKS = 1;
+const HAS_PEER = 2;
+
 /** Node 20 takes a maxConnections of 0 for no limit, later versions for none allowed. */
 const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
 
@@ -89,11 +93,15 @@ class Child {
     if (handoff >= 0) {
       // Each in a tick of its own, as Node's: what one enters (AsyncLocalStorage) is nothing to the next.
       const onconnection = (...connection) => this.#onconnection(...connection);
-      this.#intake = new native.Intake(
+      const intake = new native.Intake(
         handoff,
-        (listener, fd, asks) => process.nextTick(onconnection, listener, fd, asks),
+        (listener, fd, flags) => {
+          const peer = flags & HAS_PEER ? intake.peer : undefined;
+          process.nextTick(onconnection, listener, fd, flags & ASKS, peer);
+        },
         this.#board,
       );
+      this.#intake = intake;
     }
   }
 
@@ -105,7 +113,7 @@ class Child {
   }
 
   /** A connection, straight from the primary's acceptor. It may ask us to say when there is room for another. */
-  #onconnection(listener, fd, asks) {
+  #onconnection(listener, fd, asks, peer) {
     if (fd === WAITS) {
       this.#pause ??= setTimeout(() => {
         this.#pause = undefined;
@@ -119,30 +127,32 @@ class Child {
         throw errors.brokenIntake(this.#intake.fault);
       });
     } else {
-      this.#open(listener, fd, asks);
+      this.#open(listener, fd, asks, peer);
     }
   }
 
-  #open(listener, fd, asks) {
-    withHandles(({ open }) => this.#serve(listener, fd, asks, open));
+  #open(listener, fd, asks, peer) {
+    withHandles(({ open }) => this.#serve(listener, fd, asks, peer, open));
   }
 
-  #serve(listener, fd, asks, open) {
+  #serve(listener, fd, asks, peer, open) {
     const entry = this.#byListener.get(listener);
     const heard = process.listenerCount('internalMessage') > 0;
-    if (!heard && !takes(entry)) return this.#giveBack(listener, fd);
+    if (!heard && !takes(entry)) return this.#giveBack(listener, fd, peer);
     const handle = open(entry?.kind ?? native.descriptorKind(fd), fd);
-    const handOver = () => this.#handOver(listener, handle, fd, asks);
+    // As a proxy said it: what the kernel knows is the proxy.
+    if (peer) handle.getpeername = out => Object.assign(out, peer) && 0;
+    const handOver = () => this.#handOver(listener, handle, fd, asks, peer);
     if (!heard) return handOver();
     // Node's message of a new connection, for those who listen to it.
     const message = { cmd: 'NODE_CLUSTER', act: 'newconn', key: entry?.key };
     inAnyCase(() => process.emit('internalMessage', message, handle), handOver);
   }
 
-  #handOver(listener, handle, fd, asks) {
+  #handOver(listener, handle, fd, asks, peer) {
     const entry = this.#byListener.get(listener);
     if (!takes(entry)) {
-      this.#giveBack(listener, duplicate(fd));
+      this.#giveBack(listener, duplicate(fd), peer);
       handle.close();
       return;
     }
@@ -152,8 +162,8 @@ class Child {
     );
   }
 
-  #giveBack(listener, fd) {
-    if (fd >= 0) this.#intake.giveBack(listener, fd);
+  #giveBack(listener, fd, peer) {
+    if (fd >= 0) this.#intake.giveBack(listener, fd, peer);
     if (this.#byListener.has(listener)) this.#tellWhenRoom(listener);
   }
 

@@ -26,12 +26,13 @@ const UV_WRITABLE = 2;
 class RoundRobin {
   #handle;
 
-  constructor(acceptor, query, backlog) {
+  constructor(acceptor, query, backlog, dispatch) {
     listenThroughNet(query, backlog, () => {
       this.#handle = new native.RoundRobinHandle(
         acceptor,
         query,
         Number.isInteger(backlog) && backlog > 0 ? Math.min(backlog, 2 ** 31 - 1) : BACKLOG,
+        dispatch,
       );
       return this.#handle.errno;
     });
@@ -152,10 +153,15 @@ class Shared {
 class Listeners {
   #byKey = new Map();
   #acceptor;
+  #settings;
 
-  /** @param {object | undefined} acceptor undefined: every socket is shared (SCHED_NONE) */
-  constructor(acceptor) {
+  /**
+   * @param {object | undefined} acceptor undefined: every socket is shared (SCHED_NONE)
+   * @param {() => object} settings the cluster's, as they are when a worker asks
+   */
+  constructor(acceptor, settings) {
     this.#acceptor = acceptor;
+    this.#settings = settings;
   }
 
   /**
@@ -189,13 +195,13 @@ class Listeners {
   #attempts = 0;
 
   #open(query) {
-    const { addressType, backlog, readableAll, writableAll } = query;
+    const { addressType, readableAll, writableAll } = query;
     // A worker that has learnt it from its own process does not ask.
     if (process.permission && require('./permission').isOffline()) return { errno: -constants.errno.EACCES };
     try {
       const wanted = wantedOf(query);
       const shared = !this.#acceptor || wanted.addressType.startsWith('udp');
-      const handle = shared ? new Shared(wanted) : new RoundRobin(this.#acceptor, wanted, backlog);
+      const handle = shared ? new Shared(wanted) : this.#openRoundRobin(query, wanted);
       const rights = (readableAll ? UV_READABLE : 0) | (writableAll ? UV_WRITABLE : 0);
       if (rights && addressType === -1 && !handle.errno) {
         handle.errno = setRights(handle.socket, rights);
@@ -206,6 +212,13 @@ class Listeners {
       // No worker of ours asks for what cannot even be asked.
       return { errno: -constants.errno.EINVAL };
     }
+  }
+
+  #openRoundRobin({ address, port, backlog }, wanted) {
+    const { dispatch } = this.#settings();
+    const own =
+      dispatch === undefined ? undefined : require('./dispatch').dispatchFor(dispatch, { port, address });
+    return new RoundRobin(this.#acceptor, wanted, backlog, own);
   }
 
   /** Closes what was opened for a worker that did not get it, unless others have it. */

@@ -92,7 +92,7 @@ class Primary {
       throw errors.badSchedulingPolicy(schedulingPolicy);
     }
     if (schedulingPolicy === SCHED_RR) this.#acceptor = new native.Acceptor(() => this.#tellAcceptorEvents());
-    this.#listeners = new Listeners(this.#acceptor);
+    this.#listeners = new Listeners(this.#acceptor, () => this.#cluster.settings);
     process.on('internalMessage', message => this.#debugWorkers(message));
     this.#initialized = true;
   }

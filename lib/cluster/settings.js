@@ -19,7 +19,8 @@ const SMALLEST_QUEUE = 128 * 1024;
  * @returns {{ maxMessageSize?: number, maxQueuedBytes?: number, parentDeathSignal?: number }}
  * @throws ERR_INVALID_ARG_VALUE, ERR_UNKNOWN_SIGNAL
  */
-function ownSettings({ maxMessageSize, maxQueuedBytes, parentDeathSignal }) {
+function ownSettings({ maxMessageSize, maxQueuedBytes, parentDeathSignal, dispatch }) {
+  if (dispatch !== undefined) require('./dispatch').dispatchSettings(dispatch);
   return {
     maxMessageSize: bytes('maxMessageSize', maxMessageSize, SMALLEST_MESSAGE, limits.MAX_STRING_LENGTH),
     maxQueuedBytes: bytes('maxQueuedBytes', maxQueuedBytes, SMALLEST_QUEUE, Number.MAX_SAFE_INTEGER),

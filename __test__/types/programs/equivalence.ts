@@ -19,7 +19,13 @@ export const names: Same<
   keyof cluster.Cluster | keyof cluster.Worker | keyof cluster.ClusterSettings | keyof cluster.Address,
   | keyof nodeCluster.Cluster
   | (keyof nodeCluster.Worker | 'suicide' | 'state' | 'slot')
-  | (keyof nodeCluster.ClusterSettings | 'maxMessageSize' | 'maxQueuedBytes' | 'parentDeathSignal')
+  | (
+      | keyof nodeCluster.ClusterSettings
+      | 'dispatch'
+      | 'maxMessageSize'
+      | 'maxQueuedBytes'
+      | 'parentDeathSignal'
+    )
   | (keyof nodeCluster.Address | 'fd')
 > = true;
 

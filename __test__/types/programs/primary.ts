@@ -3,6 +3,7 @@
 import type { Server } from 'node:net';
 
 import cluster = require('rust-cluster');
+import sticky = require('rust-cluster/sticky');
 
 declare const server: Server;
 
@@ -18,7 +19,14 @@ const settings: cluster.ClusterSettings = {
   gid: 1000,
   inspectPort: () => 9300,
   windowsHide: true,
+  dispatch: {
+    policy: 'sticky',
+    sticky: { by: { cookie: 'connect.sid' }, owner: 'strict' },
+    proxyProtocol: ['10.0.0.0/8'],
+    ports: { 8000: 'round-robin', '/run/app.sock': { sticky: { by: 'socket.io' } } },
+  },
 };
+export const id: string = sticky.generateId();
 cluster.schedulingPolicy = cluster.SCHED_RR;
 cluster.schedulingPolicy = cluster.SCHED_NONE;
 cluster.setupPrimary(settings);
