@@ -293,9 +293,11 @@ for (const word of [
   '1',
   'x',
   '1:3:4:json',
-  '0.1.0 1 0 json - - 3:1 4:2 -',
-  '9.9.9 1 0 json - - 1:1 - -',
-  '0.1.0 1 0 json - - - - -',
+  '0.1.0 1 0 json - - - 3:1 4:2 -',
+  '0.1.0 1 0 json - 3:1:1 4:2:1 /no such/file.node 5:3 - -',
+  '9.9.9 1 0 json - - - 1:1 - -',
+  '0.1.0 1 0 json - - - - - -',
+  '0.1.0 1 0 json - - - x - -',
 ]) {
   test(`RUST_CLUSTER_WORKER=${word}, by hand: an error, and no fork without end`, { skip: ours }, async t => {
     const cwd = project(t);

@@ -4,7 +4,6 @@
 
 const { errorMonitor } = require('node:events');
 
-const native = require('../native').load();
 const { setupChannel } = require('../channel/setup_channel');
 const install = require('./child');
 
@@ -36,8 +35,6 @@ function requireAsWorker() {
  */
 function becomeWorker({ id, slot, serialization, longestSent, channel: fd, handoff, board, preload }) {
   const cluster = requireAsWorker();
-  native.closeOnExec(fd);
-  if (handoff >= 0) native.closeOnExec(handoff);
   const { channel, control } = setupChannel(process, fd, serialization, { longestSent });
   // The channel keeps the process alive while somebody listens to it.
   channel.native.unref();

@@ -14,12 +14,6 @@ const VARIABLE = 'RUST_CLUSTER_WORKER';
 const NODE_OPTIONS = 'RUST_CLUSTER_NODE_OPTIONS';
 const EXEC_ARGV = 'RUST_CLUSTER_EXEC_ARGV';
 
-/**
- * Version, worker.id, worker.slot, serialization, maxMessageSize; and descriptors, each with its inode: code, addon, channel, intake,
- * board.
- */
-const WORD = /^(\S+) (\d+) (\d+) (json|advanced) (-|\d+)((?: (?:-|\d+:\d+)){5})$/;
-
 /** Node's realpath, which finds the program next, looks at the numbers that the last stat of another kind has left. */
 const EXACT = { bigint: true };
 
@@ -27,56 +21,62 @@ const EXACT = { bigint: true };
 const OPTION = /--require "(?:[^"\\]|\\.)*\/preload\.js" ?/s;
 
 function becomeWorker() {
-  const { version, code, addon, ...identity } = read(process.env[VARIABLE]);
-  if (code) {
-    const { load, forget, addonFile } = unpack(code);
-    load.give('native', { load: once(() => loadAddon(addon, addonFile)), supported: true });
-    leaveNoTrace();
-    load('become_worker')({ ...identity, preload: __filename });
-    forget();
-  } else {
-    // Of a bundle: there are no files of ours, and so the code of the primary was not to be had.
-    const { VERSION } = require('../native');
-    if (version !== VERSION) throw refusal(`its primary is rust-cluster ${version}, and this is ${VERSION}`);
-    leaveNoTrace();
-    require('./become_worker')(identity);
-  }
+  const { version, code, addon, channel, handoff, board, ...identity } = read(process.env[VARIABLE]);
+  // Of a bundle there are no files of ours, and so the code of the primary was not to be had.
+  const inFiles = code ? undefined : require('../native');
+  if (inFiles && version !== inFiles.VERSION)
+    throw refusal(`its primary is rust-cluster ${version}, and this is ${inFiles.VERSION}`);
+  const native = inFiles ? inFiles.load() : loadAddon(addon);
+  for (const given of [code, channel, handoff, board]) if (given) adopt(native, given);
+  leaveNoTrace();
+  const become = inFiles ? require('./become_worker') : loader(native, code.fd)('become_worker');
+  become({
+    ...identity,
+    channel: channel.fd,
+    handoff: handoff?.fd ?? -1,
+    board: board?.fd ?? -1,
+    preload: inFiles ? undefined : __filename,
+  });
 }
 
-/** What the primary says of this process, if it is meant for this process. */
-function read(word) {
-  const [, version, id, slot, serialization, longestSent, descriptors] = word.match(WORD) ?? [];
-  if (!version) throw refusal('it is not what a primary has written');
-  const [code, addon, channel, handoff, board] = descriptors.trim().split(' ').map(inherited);
-  if (!channel) throw refusal('it names no channel');
-  return {
+/**
+ * What the primary says of this process: version, worker.id, worker.slot, serialization, maxMessageSize; code, addon and
+ * its file; channel, intake and board.
+ */
+function read(text) {
+  const [version, id, slot, serialization, longestSent, code, addon, ...rest] = text.split(' ');
+  const [channel, handoff, board] = rest.splice(-3);
+  const isNumber = word => word !== '' && Number.isInteger(Number(word));
+  if (!board || ![id, slot].every(isNumber)) throw refusal('it is not what a primary has written');
+  const said = {
     version,
     id: Number(id),
     slot: Number(slot),
     serialization,
     longestSent: longestSent === '-' ? undefined : Number(longestSent),
-    code,
-    addon,
-    channel: channel.fd,
-    handoff: handoff?.fd ?? -1,
-    board: board?.fd ?? -1,
+    code: given(code),
+    addon: { ...given(addon), file: rest.join(' ') },
+    channel: given(channel),
+    handoff: given(handoff),
+    board: given(board),
   };
+  if (!said.channel) throw refusal('it names no channel');
+  return said;
 }
 
-/** A descriptor that is what the primary has given, and not another that has its number by chance. */
-function inherited(text) {
-  if (text === '-') return undefined;
-  const [fd, inode] = text.split(':');
-  let stat;
-  try {
-    stat = fs.fstatSync(Number(fd), EXACT);
-  } catch {
-    // Closed.
-  }
-  if (stat?.ino !== BigInt(inode))
-    throw refusal(`descriptor ${fd} is not what the primary has given its worker`);
-  return { fd: Number(fd), stat };
+/** What the primary has given: the number of a descriptor here, and the inode that no other has; `-` is none. */
+function given(word) {
+  if (word === '-') return undefined;
+  const [fd, inode = '', device] = word.split(':');
+  return { fd: Number(fd), inode, device };
 }
+
+/** Takes over a descriptor, if it is what the primary has given, and not another that has its number by chance. */
+function adopt(native, { fd, inode }) {
+  if (!native.adopt(fd, inode)) throw notGiven(fd);
+}
+
+const notGiven = fd => refusal(`descriptor ${fd} is not what the primary has given its worker`);
 
 function refusal(reason) {
   const error = new Error(
@@ -89,84 +89,54 @@ function refusal(reason) {
 }
 
 /**
- * The primary's code.
- * @returns {{ load: Function, forget: Function, addonFile: string }} `load` is the `require` of its modules
- */
-function unpack({ fd, stat }) {
-  const size = Number(stat.size);
-  const bytes = Buffer.allocUnsafeSlow(size);
-  // At places: whoever else has inherited the descriptor reads the same.
-  for (let at = 0, read = 1; at < size && read > 0; at += read)
-    read = fs.readSync(fd, bytes, at, size - at, at);
-  fs.closeSync(fd);
-  const end = bytes.indexOf('\n');
-  const { addonFile, modules } = JSON.parse(bytes.utf8Slice(0, end));
-  const parts = new Map();
-  let start = end + 1;
-  for (const { name, filename, source, cached } of modules) {
-    const text = bytes.latin1Slice(start, start + source);
-    start += source + cached;
-    const cachedData = cached > 0 ? bytes.subarray(start - cached, start) : undefined;
-    parts.set(lastWord(name), { filename, text, cachedData });
-  }
-  // What V8 has read is of no use any more. Older versions of Node let go of it when they collect garbage.
-  const forget = () => bytes.buffer.transfer?.(0);
-  return { load: loader(parts), forget, addonFile };
-}
-
-/**
  * A module's name in memory: no two have the same. Paths would be joined so often that V8 optimizes node:path, in threads
  * that take memory of their own.
  */
 const lastWord = file => file.slice(file.lastIndexOf('/') + 1);
 
-/** The `require` of modules that lie in memory. */
-function loader(parts) {
+/** The `require` of the primary's code, which lies in memory. */
+function loader(native, fd) {
   const { Script } = require('node:vm');
   // Nothing that a bundler would look for. Node 20.15 has no such function.
   const outside = process.getBuiltinModule ?? require('node:module').createRequire(__filename);
-  const loaded = new Map();
+  const modules = new Map(JSON.parse(native.openCode(fd)).map(part => [lastWord(part.name), part]));
+  const loaded = new Map([['native', { exports: { load: () => native } }]]);
 
   function load(name) {
     if (loaded.has(name)) return loaded.get(name).exports;
-    const { filename, text, cachedData } = parts.get(name);
+    const { filename, start, length, cached } = modules.get(name);
     const module = { exports: {} };
     const within = request => (request.startsWith('.') ? load(lastWord(request)) : outside(request));
-    new Script(text, { filename, cachedData }).runInThisContext()(module.exports, within, module);
+    const cachedData = cached > 0 ? native.codeCache(start + length, cached) : undefined;
+    const script = new Script(native.codeText(start, length), { filename, cachedData });
+    script.runInThisContext()(module.exports, within, module);
     // One that throws is loaded anew when it is asked for again.
     loaded.set(name, module);
-    parts.delete(name);
     return module.exports;
   }
 
-  load.give = (name, exports) => loaded.set(name, { exports });
   return load;
 }
 
 /** The file that the primary has loaded, wherever it is now: under its name, so that tools find it, or as inherited. */
-function loadAddon({ fd, stat }, file) {
-  const addon = { exports: {} };
-  process.dlopen(addon, isFile(file, stat) ? file : `/proc/self/fd/${fd}`);
-  fs.closeSync(fd);
-  return addon.exports;
+function loadAddon(addon) {
+  const { fd, inode, file } = addon;
+  const isNamed = isAddon(addon, fs.statSync, file);
+  if (!isNamed && !isAddon(addon, fs.fstatSync, fd)) throw notGiven(fd);
+  const loaded = { exports: {} };
+  process.dlopen(loaded, isNamed ? file : `/proc/self/fd/${fd}`);
+  if (loaded.exports.adopt(fd, inode)) loaded.exports.close(fd);
+  return loaded.exports;
 }
 
-function isFile(file, { dev, ino }) {
+function isAddon({ inode, device }, look, place) {
   try {
-    const named = fs.statSync(file, EXACT);
-    return named.ino === ino && named.dev === dev;
+    const stat = look(place, EXACT);
+    return `${stat.ino}` === inode && `${stat.dev}` === device;
   } catch {
     // Gone, or not for this user.
     return false;
   }
-}
-
-function once(make) {
-  let made;
-  return () => {
-    made ??= make();
-    return made;
-  };
 }
 
 /** Neither grandchildren nor worker threads, which get copies, find what made this a worker; nor does user code. */

@@ -40,13 +40,12 @@ const sources = bundled ? undefined : readSources();
 const addon = native.file() && inherited(openForWorkers(native.file()));
 
 function readSources() {
-  const read = file => fs.readFileSync(file, 'latin1');
   const modules = NAMES.map(name => {
     const filename = `${LIB}/${name}.js`;
-    return { name, filename, source: read(filename) };
+    return { name, filename, source: fs.readFileSync(filename) };
   });
   const fd = fs.openSync(PRELOAD);
-  const preload = { source: read(PRELOAD), stat: fs.statSync(PRELOAD), ofKernel: isOfKernel(fd) };
+  const preload = { source: fs.readFileSync(PRELOAD), stat: fs.statSync(PRELOAD), ofKernel: isOfKernel(fd) };
   fs.closeSync(fd);
   return { modules, preload };
 }
@@ -79,21 +78,30 @@ function codeInMemory() {
   return code;
 }
 
+const BEFORE = Buffer.from('(function (exports, require, module) { ');
+const AFTER = Buffer.from('\n})');
+const NOTHING = Buffer.alloc(0);
+
 /** A line that says what there is; then the text of each module, and what V8 has made of it. */
 function pack() {
   const modules = [];
   const parts = [];
+  let start = 0;
   for (const { name, filename, source } of sources.modules) {
-    const text = `(function (exports, require, module) { ${source}\n})`;
-    const cached = FIRST.includes(name) ? new Script(text, { filename }).createCachedData() : Buffer.alloc(0);
-    modules.push({ name, filename, source: text.length, cached: cached.length });
-    parts.push(Buffer.from(text, 'latin1'), cached);
+    const text = Buffer.concat([BEFORE, source, AFTER]);
+    const cached = FIRST.includes(name) ? cacheOf(text, filename) : NOTHING;
+    modules.push({ name, filename, start, length: text.length, cached: cached.length });
+    parts.push(text, cached);
+    start += text.length + cached.length;
   }
-  return Buffer.concat([Buffer.from(`${JSON.stringify({ addonFile: native.file(), modules })}\n`), ...parts]);
+  return Buffer.concat([Buffer.from(`${JSON.stringify(modules)}\n`), ...parts]);
 }
 
+const cacheOf = (text, filename) => new Script(text.latin1Slice(), { filename }).createCachedData();
+
 function inherited(fd) {
-  return { fd, inode: fs.fstatSync(fd, { bigint: true }).ino };
+  const { ino: inode, dev: device } = fs.fstatSync(fd, { bigint: true });
+  return { fd, inode, device };
 }
 
 let copy;
@@ -158,11 +166,13 @@ function startOfWorker({
   place,
 }) {
   const descriptors = [];
-  const words = [codeInMemory(), addon].map(given => {
+  const give = given => {
     if (!given) return '-';
     descriptors.push(given.fd);
-    return `${place + descriptors.length - 1}:${given.inode}`;
-  });
+    return `${place + descriptors.length - 1}:${given.inode}:${given.device}`;
+  };
+  const words = [give(codeInMemory()), give(addon)];
+  if (addon) words.push(native.file());
   // Node itself makes no primary of a process that has the first of them.
   const env = [...envPairs.filter(pair => !OURS.test(pair)), 'NODE_UNIQUE_ID='];
   const file = preloadFile(otherUser);

@@ -13,20 +13,20 @@ mod intake;
 mod listen;
 mod machine;
 mod orphans;
+mod start;
 mod supervisor;
 mod systemd;
 mod text;
 mod uv;
 mod watch;
 
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-use napi::bindgen_prelude::{Buffer, FromNapiValue, Function, ToNapiValue};
+use napi::bindgen_prelude::{FromNapiValue, Function, ToNapiValue};
 use napi::{Env, JsError, Status};
 use napi_derive::napi;
 
 use crate::os::error::Error;
-use crate::os::memory;
 
 /// An error as JavaScript gets it: with our stable code.
 type Thrown = napi::Error<String>;
@@ -75,29 +75,9 @@ pub fn close(descriptor: i32) {
     drop(unsafe { own(descriptor) });
 }
 
-/// Makes an inherited descriptor close-on-exec, so that a grandchild does not get it.
-#[napi]
-pub fn close_on_exec(descriptor: i32) -> Result<()> {
-    use nix::fcntl::{fcntl, FcntlArg, FdFlag};
-    if descriptor < 0 {
-        return Err(Error::os("fcntl", nix::errno::Errno::EBADF).into());
-    }
-    // SAFETY: not -1; of a closed one the kernel says EBADF.
-    let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(descriptor) };
-    fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|errno| Error::os("fcntl", errno))?;
-    Ok(())
-}
-
 /// The version of this addon: it serves the package of that version alone.
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Puts bytes into memory that has a descriptor, and that nobody can change.
-#[napi]
-pub fn memory_file(name: String, bytes: Buffer) -> Result<i32> {
-    let name = std::ffi::CString::new(name).map_err(|_| Error::os("memfd_create", nix::errno::Errno::EINVAL))?;
-    Ok(memory::sealed(&name, &bytes)?.into_raw_fd())
-}
 
 /// The name of an error of the kernel's ("ETOOMANYREFS"); libuv does not know them all.
 #[napi]

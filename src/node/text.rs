@@ -1,5 +1,9 @@
 //! JavaScript's strings as bytes of messages, and back.
 
+use std::ffi::{c_char, c_void};
+use std::ptr;
+
+use libloading::os::unix::Library;
 use napi::bindgen_prelude::*;
 use napi::sys;
 use nix::errno::Errno;
@@ -33,6 +37,29 @@ pub fn whole<'a>(env: Env, text: Text<'_>) -> Result<Unknown<'a>> {
             })
         }
     }
+}
+
+/// JavaScript's string of Latin-1 text that is there as long as this process: not a copy, where Node has a function for
+/// that (version 20.4).
+pub fn lasting<'a>(env: Env, text: &'static [u8]) -> Result<Unknown<'a>> {
+    type CreateExternal = unsafe extern "C" fn(
+        sys::napi_env,
+        *const c_char,
+        usize,
+        sys::napi_finalize,
+        *mut c_void,
+        *mut sys::napi_value,
+        *mut bool,
+    ) -> sys::napi_status;
+    let (characters, length) = (text.as_ptr().cast(), text.len());
+    // SAFETY: the type is that of js_native_api.h.
+    let create = unsafe { Library::this().get::<CreateExternal>(b"node_api_create_external_string_latin1\0") };
+    made(env, |value| match create {
+        // SAFETY: as in `string`; nothing is to be done when the string is gone.
+        Ok(create) => unsafe { create(env.raw(), characters, length, None, ptr::null_mut(), value, &mut false) },
+        // SAFETY: as in `string`.
+        Err(_) => unsafe { sys::napi_create_string_latin1(env.raw(), characters, length as isize, value) },
+    })
 }
 
 fn made<'a>(env: Env, create: impl FnOnce(*mut sys::napi_value) -> sys::napi_status) -> Result<Unknown<'a>> {

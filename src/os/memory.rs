@@ -6,6 +6,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
+use std::slice;
 
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, SealFlag};
@@ -94,6 +95,28 @@ impl Drop for Mapping {
     }
 }
 
+/// The bytes of memory that nobody can change, which is not copied; they stay as long as this process.
+///
+/// # Errors
+/// [`Error::Os`] with `EPERM` where somebody can change them, `EINVAL` where there are none or it is no such memory,
+/// `ENOMEM`.
+pub fn map(memory: OwnedFd) -> Result<&'static [u8]> {
+    let seals = fcntl(&memory, FcntlArg::F_GET_SEALS).map_err(|errno| Error::os("fcntl", errno))?;
+    let wanted = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK;
+    if !SealFlag::from_bits_retain(seals).contains(wanted) {
+        return Err(Error::os("mmap", Errno::EPERM));
+    }
+    let size = fstat(&memory).map_err(|errno| Error::os("fstat", errno))?.st_size;
+    let length = usize::try_from(size).ok().and_then(NonZeroUsize::new).ok_or(Error::os("mmap", Errno::EINVAL))?;
+    // Private: until Linux 6.6 what is sealed cannot be mapped in another way. Pages are copied only if written to.
+    // SAFETY: a new mapping, of `length` bytes, which nobody can write to, cut off or unmap.
+    unsafe {
+        let start = mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE, &memory, 0)
+            .map_err(|errno| Error::os("mmap", errno))?;
+        Ok(slice::from_raw_parts(start.as_ptr().cast(), length.get()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +159,19 @@ mod tests {
         file.set_len(4096).unwrap();
         let size = NonZeroUsize::new(4096).unwrap();
         assert_eq!(Mapping::new(&file, size).unwrap_err(), Error::os("mmap", Errno::EINVAL));
+    }
+
+    #[test]
+    fn what_is_sealed_is_mapped_and_nothing_else() {
+        assert_eq!(map(sealed(c"test", b"some bytes").unwrap()).unwrap(), b"some bytes");
+        let refused = |memory: OwnedFd, expected| {
+            let error = map(memory).unwrap_err();
+            assert!(matches!(error, Error::Os { errno, .. } if errno == expected), "{error}");
+        };
+        refused(sealed(c"test", b"").unwrap(), Errno::EINVAL);
+        let open = memfd_create(c"test", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        File::from(open.try_clone().unwrap()).write_all(b"some bytes").unwrap();
+        refused(open, Errno::EPERM);
+        refused(File::open("/dev/null").unwrap().into(), Errno::EINVAL);
     }
 }
