@@ -158,6 +158,7 @@ impl Supervisor {
 
     /// Does what has become possible or due.
     fn turn(&mut self) {
+        self.look_who_is_ready();
         self.expire();
         self.age();
         self.fill();

@@ -15,13 +15,11 @@ impl Supervisor {
         let report = self.about("listening", id).with("address", address);
         self.report(report);
         self.remember_addresses(id);
-        self.look_whether_ready(id);
     }
 
     pub(super) fn said_ready(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.said_ready = true;
-            self.look_whether_ready(id);
         }
     }
 
@@ -33,11 +31,18 @@ impl Supervisor {
         }
     }
 
-    fn look_whether_ready(&mut self, id: WorkerId) {
-        let Some(worker) = self.workers.get(&id) else { return };
-        if !matches!(worker.phase, Phase::Booting { .. }) || self.what_is_missing(worker).is_some() {
-            return;
+    /// Finds those that have become ready. Each may make less be asked of the next, since its predecessor leaves.
+    pub(super) fn look_who_is_ready(&mut self) {
+        let boots = |worker: &Worker| matches!(worker.phase, Phase::Booting { .. });
+        let is_ready =
+            |supervisor: &Self, worker: &Worker| boots(worker) && supervisor.what_is_missing(worker).is_none();
+        while let Some((id, _)) = self.workers.iter().find(|(_, worker)| is_ready(self, worker)) {
+            self.became_ready(*id);
         }
+    }
+
+    fn became_ready(&mut self, id: WorkerId) {
+        let worker = &self.workers[&id];
         let slot = worker.slot;
         let report = self.about("ready", id).with("after", self.now - worker.forked);
         self.report(report);
@@ -54,12 +59,15 @@ impl Supervisor {
     /// What a worker still has to do in order to be ready, as the end of a sentence.
     pub(super) fn what_is_missing(&self, worker: &Worker) -> Option<String> {
         let silent = (self.options.wait_ready && !worker.said_ready).then_some("it did not say 'ready'");
-        let wanted = &self.slots[worker.slot as usize].addresses;
-        let elsewhere: BTreeSet<_> = wanted.difference(&worker.addresses).map(String::as_str).collect();
+        // Where nobody listens any more, it cannot be asked for: a port that the kernel chose may be gone with the last.
+        let serving = self.workers.values().filter(|worker| worker.phase == Phase::Ready);
+        let mut wanted: BTreeSet<_> = self.slots[worker.slot as usize].addresses.iter().collect();
+        wanted.retain(|address| serving.clone().any(|worker| worker.addresses.contains(*address)));
+        let elsewhere: Vec<_> = wanted.iter().filter(|address| !worker.addresses.contains(**address)).collect();
         // A worker that is asked for its word, and has no predecessor, may serve something else than connections.
         let nowhere = wanted.is_empty() && worker.addresses.is_empty() && !self.options.wait_ready;
         let listens = if !elsewhere.is_empty() {
-            let addresses: Vec<_> = elsewhere.into_iter().collect();
+            let addresses: Vec<_> = elsewhere.into_iter().map(|address| address.as_str()).collect();
             Some(format!("it does not listen on {}, as the worker before it did", addresses.join(", ")))
         } else {
             nowhere.then(|| "it does not listen".to_owned())

@@ -34,6 +34,17 @@ fn a_replacement_has_to_listen_wherever_its_predecessor_did() {
 }
 
 #[test]
+fn where_nobody_listens_any_more_nobody_has_to() {
+    let mut play = Play::running(Options::new(2));
+    play.exit(1, 1);
+    play.pass(100);
+    play.tell(Event::Listening { worker: 3, address: "0.0.0.0:81".into() });
+    assert_eq!(play.states(), ["booting", "ready"], "the other listens where the one before did");
+    play.exit(2, 1);
+    assert_eq!(play.states(), ["ready", "waiting"]);
+}
+
+#[test]
 fn where_it_is_asked_a_worker_says_that_it_is_ready_and_needs_not_listen() {
     let mut play = Play::new(Options { wait_ready: true, ..Options::new(1) });
     play.tell(Event::Ready { worker: 1 });

@@ -197,29 +197,31 @@ impl House {
         slot < self.count && !self.stopping
     }
 
-    /// The rule: it listens where the last one did, or at all, and has said so if that is asked.
-    fn look_whether_ready(&mut self, worker: WorkerId) {
-        let (now, asked) = (self.now, self.options.wait_ready);
-        let process = self.living.get_mut(&worker).unwrap();
-        let slot = process.slot;
-        let place = self.places.get_mut(&slot).unwrap();
-        let listens = if place.listened.is_empty() {
-            asked || !process.listens.is_empty()
-        } else {
-            place.listened.is_subset(&process.listens)
-        };
+    /// The rule: it listens where the last one did, as far as somebody serves there, or at all, and has said so if that
+    /// is asked.
+    pub fn is_ready(&self, process: &Process) -> bool {
+        let asked = self.options.wait_ready;
+        let served = |address: &u8| self.living.values().any(|other| other.serves() && other.listens.contains(address));
+        let wanted: BTreeSet<_> = self.places[&process.slot].listened.iter().copied().filter(served).collect();
+        let listens = !process.listens.is_empty() || !wanted.is_empty() || asked;
         let boots = process.ready.is_none() && process.disconnected.is_none() && !process.told();
-        if !boots || !listens || asked && !process.said_ready {
-            return;
-        }
+        boots && listens && wanted.is_subset(&process.listens) && (!asked || process.said_ready)
+    }
+
+    /// The supervisor says that a worker is ready.
+    pub fn becomes_ready(&mut self, worker: WorkerId) {
+        let now = self.now;
+        let process = self.process(worker);
+        let slot = process.slot;
         process.ready = Some(now);
-        place.awaited = false;
-        if process.succeeds {
-            (place.pause, place.down, place.failed) = (None, false, false);
+        if std::mem::take(&mut process.succeeds) {
             self.living.values_mut().filter(|other| other.slot == slot).for_each(|other| other.holds = false);
-            let process = self.process(worker);
-            (process.holds, process.succeeds) = (true, false);
+            self.process(worker).holds = true;
+            let place = self.places.get_mut(&slot).unwrap();
+            (place.pause, place.down, place.failed) = (None, false, false);
         }
+        self.places.get_mut(&slot).unwrap().awaited = false;
+        self.remember(worker);
         if !std::mem::replace(&mut self.started, true) {
             let failed: Vec<_> = self.places.iter().filter(|(_, place)| place.failed).map(|(slot, _)| *slot).collect();
             for slot in failed {
@@ -239,15 +241,12 @@ impl House {
 
     fn listen(&mut self, worker: WorkerId, address: u8) {
         self.process(worker).listens.insert(address);
-        self.look_whether_ready(worker);
         self.remember(worker);
         self.tell(Event::Listening { worker, address: format!("{address}") });
     }
 
     fn say_ready(&mut self, worker: WorkerId) {
         self.process(worker).said_ready = true;
-        self.look_whether_ready(worker);
-        self.remember(worker);
         self.tell(Event::Ready { worker });
     }
 

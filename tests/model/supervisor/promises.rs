@@ -136,7 +136,10 @@ impl House {
                     place.fork = place.fork.map(|fork| if fork == Fork::Fill { fork } else { Fork::Cancelled });
                 }
             }
-            ("ready", Some(worker)) => assert_eq!(self.living[&worker].ready, Some(self.now)),
+            ("ready", Some(worker)) => {
+                assert!(self.is_ready(&self.living[&worker]), "{worker} is not ready: {self:#?}");
+                self.becomes_ready(worker);
+            }
             ("not-ready", Some(worker)) => {
                 let process = self.living.get_mut(&worker).unwrap();
                 assert!(process.ready.is_none() && process.forked + self.options.ready_timeout.unwrap() <= self.now);
@@ -198,6 +201,10 @@ impl House {
             };
             assert!(until.is_none_or(|until| now < until), "it lives past its deadline: {process:?}");
         }
+        assert!(
+            !self.living.values().any(|process| self.is_ready(process)),
+            "one is ready, and was not seen: {self:#?}"
+        );
         let recent = self.restarts.iter().filter(|then| **then + options.max_restarts.within > now).count();
         let braked = recent >= options.max_restarts.count as usize;
         for (slot, place) in self.places.iter().filter(|(slot, _)| self.is_wanted(**slot)) {
