@@ -177,6 +177,22 @@ fn a_limit_waits_for_a_reload_which_fulfils_it() {
 }
 
 #[test]
+fn a_limit_waits_also_while_a_reload_waits() {
+    let mut play = Play::running(Options { max_connections: Some(10), ..Options::new(2) });
+    play.tell(Event::Reload { worker: None });
+    play.exit(2, 1);
+    play.pass(100);
+    play.listen(3);
+    play.tell(Event::Connections { worker: 3, count: 10 });
+    assert_eq!(play.last_worker, 4, "the reload waits for the worker that fills slot 1 again");
+    play.listen(4);
+    assert_eq!(play.taken(), [drain(1), Action::Reloaded { replaced: 2 }]);
+    assert_eq!(play.last_worker, 5, "now it is the limit's turn");
+    play.listen(5);
+    assert_eq!(play.taken(), [drain(3)]);
+}
+
+#[test]
 fn a_replacement_for_a_limit_that_fails_is_tried_again_later() {
     let mut play = Play::running(Options { max_lifetime: Some(1_000), ..Options::new(1) });
     play.pass(1_000);
