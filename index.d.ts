@@ -56,12 +56,12 @@ declare namespace cluster {
   type SendCallback = (error: Error | null) => void;
 
   /**
-   * What a worker went through last. Node has the property, and its documentation does not tell of it.
+   * What a worker went through last. Node has the property, but does not document it.
    *
    * - `none`: forked
    * - `online`: runs JavaScript
    * - `listening`: has a server that listens
-   * - `disconnecting`, `destroying`: ends, at its own wish (seen in the worker only)
+   * - `disconnecting`, `destroying`: ends of its own accord (seen in the worker only)
    * - `disconnected`: its channel is closed
    * - `dead`: its process has ended
    */
@@ -376,8 +376,8 @@ declare namespace cluster {
     process: childProcess.ChildProcess;
 
     /**
-     * Whether the worker ended at wish, through `disconnect()`, or `kill()` in the worker itself: the primary
-     * may tell by it whether to fork another. `undefined` (against its type, which is Node's) until it ends.
+     * Whether the worker ended voluntarily: through `disconnect()`, or `kill()` in the worker itself. The primary
+     * can decide by it whether to fork another. `undefined` (against its type, which is Node's) until it ends.
      * @since Node 6.0.0
      */
     exitedAfterDisconnect: boolean;

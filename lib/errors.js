@@ -79,8 +79,9 @@ module.exports = {
     nodeError(
       RangeError,
       'ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE',
-      `A message of ${size} bytes was to be sent, and the limit is ${limit}: maxMessageSize of setupPrimary() for a ` +
-        "worker's messages, or what V8's strings can hold. Send it in pieces, or as a file, or raise maxMessageSize.",
+      `A message of ${size} bytes is too large to be sent; the limit is ${limit}: the setting maxMessageSize for ` +
+        "messages of workers, else the length of V8's longest string. Send it in pieces, or as a file, or raise " +
+        'maxMessageSize.',
     ),
   badSchedulingPolicy: value =>
     nodeError(Error, 'ERR_INTERNAL_ASSERTION', `Bad cluster.schedulingPolicy: ${inspect(value)}`),
@@ -111,11 +112,11 @@ module.exports = {
   brokenWorker({ id, process: { pid } }, { code, message }) {
     const does =
       code === 'ERR_RUST_CLUSTER_QUEUE_FULL'
-        ? 'does not read what it is sent'
-        : 'sent the primary what no worker sends';
+        ? 'does not read its messages'
+        : 'broke the protocol between workers and the primary';
     const todo =
       code === 'ERR_RUST_CLUSTER_QUEUE_FULL'
-        ? 'Look in that worker for code that keeps its event loop from turning, send it less, or raise maxQueuedBytes.'
+        ? 'Look in that worker for code that blocks its event loop, send it less, or raise maxQueuedBytes.'
         : 'Look in that worker for code that writes to, or closes, descriptors that it did not open.';
     return nodeError(
       Error,
@@ -127,9 +128,9 @@ module.exports = {
   unheard: ({ pid }, { message }) =>
     warning(
       'ERR_RUST_CLUSTER_UNHEARD',
-      `A socket or server that a worker (pid ${pid}) has sent ended with an error (${message}), and nobody listens to ` +
-        "its 'error' event. Nothing else happened, and the next one of this worker is not told: listen to that event, " +
-        'or close the handles that you have no use for.',
+      `A socket or server that a worker (pid ${pid}) has sent failed with an error (${message}), and nothing listens ` +
+        "for its 'error' event. Nothing else happened; further errors of this worker's handles are not reported. " +
+        'Listen for that event, or close the handles that you do not need.',
     ),
   threadWithoutFile: file =>
     warning(
@@ -149,22 +150,22 @@ module.exports = {
     const receiver = target === process ? 'the primary' : `the worker with pid ${target.pid}`;
     return warning(
       'ERR_RUST_CLUSTER_UNSENT',
-      `The system does not take the messages for ${receiver} (${code}). They wait, and are ` +
-        'sent once it does. ETOOMANYREFS says that as many sockets and servers were sent and not received yet as ' +
-        'this user may have open (ulimit -n): look for a process that does not read what it is sent.',
+      `The system refuses the messages for ${receiver} (${code}). They wait, and are sent as soon as it accepts ` +
+        'them. ETOOMANYREFS means that more sockets and servers are on their way between processes of this user than ' +
+        'one process may have open (ulimit -n): look for a process that does not read its messages.',
     );
   },
   unsupported: where =>
     warning(
       'ERR_RUST_CLUSTER_UNSUPPORTED',
-      `rust-cluster was loaded on ${where}, for which it has no native engine yet: the cluster that is built in ` +
-        'serves in its place. Nothing needs to be done; in Node on Linux it would be rust-cluster.',
+      `rust-cluster was loaded on ${where}, for which it has no native engine yet: the built-in cluster module is used ` +
+        'instead. You need not do anything; on Linux, Node would use rust-cluster.',
     ),
   lostConnection: () =>
     warning(
       'ERR_RUST_CLUSTER_LOST_CONNECTION',
-      'No descriptor was left for a connection that the primary had given to this worker, at the moment in which it ' +
-        'took others back. It was closed: raise the limit (ulimit -n), or find what keeps descriptors open.',
+      'A connection that the primary had given to this worker was closed: no descriptor was left for it at the moment ' +
+        'in which the primary took others back. Raise the limit (ulimit -n), or find what keeps descriptors open.',
     ),
   brokenIntake: ({ code, message }) =>
     Object.assign(
@@ -179,8 +180,8 @@ module.exports = {
   starved: reason =>
     warning(
       'ERR_RUST_CLUSTER_STARVED',
-      `No descriptor is left to accept connections with (${reason}). They wait, and are served when one is free: ` +
-        'raise the limit (ulimit -n), or find what keeps descriptors open.',
+      `No descriptor is left to accept connections with (${reason}). They wait, and are served when one is free. ` +
+        'Raise the limit (ulimit -n), or find what keeps descriptors open.',
     ),
 
   // What the supervisor and its command say.
