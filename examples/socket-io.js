@@ -1,40 +1,41 @@
 'use strict';
 
-// Socket.IO: a client's polling requests all go to one worker (@socket.io/sticky), and what is emitted to
-// all reaches the clients of every worker (@socket.io/cluster-adapter).
+// Socket.IO on all CPUs: each client's polling requests and its websocket reach the worker that has its session, and what
+// is emitted to all reaches the clients of every worker (@socket.io/cluster-adapter).
 //
-//   npm install socket.io @socket.io/sticky @socket.io/cluster-adapter rust-cluster
+//   npm install socket.io @socket.io/cluster-adapter rust-cluster
 //   node examples/socket-io.js               or, on another port:  PORT=8001 node examples/socket-io.js
 //
 // In a client:  io('http://127.0.0.1:8000').on('said', console.log).emit('say', 'hi')
 //
-// Stickiness needs the session in a request's address, so that here the primary's JavaScript reads the start
-// of each connection and hands it on. Clients that use WebSockets only ({ transports: ['websocket'] }) need
-// none of it: see ws.js.
+// A session's id carries the slot of its worker, which the primary's acceptor reads in each request's address: docs/sticky.md.
+// No JavaScript of the primary sees a byte. With `owner: 'strict'` a client waits for a worker that is busy: no other knows
+// its session.
 
 const http = require('node:http');
 const { availableParallelism } = require('node:os');
 // Before what requires Node's cluster: both are then the same object.
 const cluster = require('rust-cluster');
+const { generateId } = require('rust-cluster/sticky');
 const adapter = require('@socket.io/cluster-adapter');
-const sticky = require('@socket.io/sticky');
 const { Server } = require('socket.io');
 
 if (cluster.isPrimary) {
-  const server = http.createServer();
-  sticky.setupMaster(server, { loadBalancingMethod: 'round-robin' });
   adapter.setupPrimary();
-  cluster.setupPrimary({ serialization: 'advanced' });
-  for (let count = availableParallelism(); count > 0; count--) cluster.fork();
-  server.listen(process.env.PORT ?? 8000, '127.0.0.1', () => {
-    console.log(`http://127.0.0.1:${server.address().port}`);
+  cluster.setupPrimary({
+    serialization: 'advanced',
+    dispatch: { policy: 'sticky', sticky: { by: 'socket.io', owner: 'strict' } },
   });
+  for (let count = process.env.WORKERS ?? availableParallelism(); count > 0; count--) cluster.fork();
+  cluster.once('listening', (_worker, { address, port }) => console.log(`http://${address}:${port}`));
 } else {
-  const io = new Server(http.createServer());
+  const server = http.createServer();
+  const io = new Server(server);
+  io.engine.generateId = generateId;
   io.adapter(adapter.createAdapter());
-  sticky.setupWorker(io);
   io.on('connection', socket => {
     socket.emit('welcome', cluster.worker.id);
     socket.on('say', text => io.emit('said', text, cluster.worker.id));
   });
+  server.listen(process.env.PORT ?? 8000, '127.0.0.1');
 }

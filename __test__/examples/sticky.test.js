@@ -1,0 +1,175 @@
+'use strict';
+
+// Sticky clients, and clients of real proxies.
+
+const assert = require('node:assert/strict');
+const { spawn, spawnSync } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const http = require('node:http');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { test } = require('node:test');
+const { freePort } = require('../support/free-port');
+const { get, send } = require('../support/http');
+const { run } = require('../support/program');
+const way = require('../support/way');
+const { example, EXAMPLES } = require('./example');
+
+const skip = way === 'node' && "Node's own cluster has neither sticky clients nor the PROXY protocol";
+const WORKERS = 4;
+
+/** Runs an example with four workers. */
+async function sticky(name, env, body) {
+  await run(path.join(EXAMPLES, name), { env: { PORT: 0, WORKERS, ...env } }, async program => {
+    const [{ address }] = await program.events('listening', WORKERS);
+    await body(address.port, program);
+  });
+}
+
+/** A request on a connection of its own, with the cookie that the last answer has set. */
+function visit(port, cookie) {
+  return new Promise((resolve, reject) => {
+    const headers = cookie ? { cookie } : {};
+    const request = http.get({ host: '127.0.0.1', port, agent: false, headers }, async response => {
+      let body = '';
+      for await (const text of response.setEncoding('utf8')) body += text;
+      resolve({ body, cookie: response.headers['set-cookie']?.[0].split(';')[0] ?? cookie });
+    });
+    request.once('error', reject);
+  });
+}
+
+test('session.js: each client keeps its session, on four workers', { skip }, () =>
+  sticky('session.js', {}, async port => {
+    const homes = new Set();
+    while (homes.size < WORKERS) {
+      let cookie;
+      let home;
+      for (let count = 1; count <= 4; count++) {
+        const answer = await visit(port, cookie);
+        const [, visits, worker] = answer.body.match(/^Visit (\d+), worker (\d+)\n$/);
+        assert.equal(Number(visits), count);
+        home ??= worker;
+        assert.equal(worker, home);
+        ({ cookie } = answer);
+      }
+      homes.add(home);
+    }
+  }),
+);
+
+test('cache.js: what belongs to a customer is made once, on four workers', { skip }, () =>
+  sticky('cache.js', { OWNER: 'strict' }, async port => {
+    const makers = new Set();
+    for (let customer = 0; customer < 40; customer++) {
+      const pages = [];
+      for (let times = 3; times > 0; times--) {
+        const { request, response } = send(port, { headers: { 'X-Customer': customer } });
+        request.end();
+        pages.push((await response).body);
+      }
+      assert.match(pages[0], new RegExp(`^Made for ${customer} by worker \\d+\\n$`));
+      assert.deepEqual(pages, Array(3).fill(pages[0]));
+      makers.add(pages[0].match(/\d+\n/)[0]);
+    }
+    assert.ok(makers.size > 2);
+  }),
+);
+
+/** Runs a proxy in front of a port, until it takes connections; and what is left of it ends with the test. */
+async function proxied(command, configure, target, body) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-proxy-'));
+  const port = await freePort();
+  const file = path.join(folder, 'configuration');
+  fs.writeFileSync(file, configure(port, target, folder));
+  const child = spawn(command[0], [...command.slice(1), file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', text => {
+    said += text;
+  });
+  const ended = once(child, 'close');
+  try {
+    await Promise.race([
+      untilItListens(port),
+      ended.then(([code]) => assert.fail(`${command[0]} ended with ${code}: ${said}`)),
+    ]);
+    await body(port);
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function untilItListens(port) {
+  for (;;) {
+    const socket = net.connect(port, '127.0.0.1');
+    const connected = await new Promise(resolve => {
+      socket.once('connect', () => resolve(true));
+      socket.once('error', () => resolve(false));
+    });
+    socket.destroy();
+    if (connected) return;
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+}
+
+const nginx = (
+  port,
+  target,
+  folder,
+) => `daemon off; master_process off; pid ${folder}/pid; error_log stderr error;
+  ${fs.existsSync(NGINX_STREAM) ? `load_module ${NGINX_STREAM};` : ''}
+  events {}
+  stream { server { listen 127.0.0.1:${port}; proxy_pass 127.0.0.1:${target}; proxy_protocol on; } }`;
+
+const NGINX_STREAM = '/usr/lib/nginx/modules/ngx_stream_module.so';
+
+const haproxy = version => (port, target) =>
+  `defaults
+  mode tcp
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+listen app
+  bind 127.0.0.1:${port}
+  server app 127.0.0.1:${target} send-proxy${version}
+`;
+
+/** Where a program is, if it is installed. */
+const find = name =>
+  ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin']
+    .map(folder => path.join(folder, name))
+    .find(file => fs.existsSync(file));
+
+/** nginx, if it has `stream`: Debian's has it in a package of its own. */
+function nginxWithStream() {
+  const file = find('nginx');
+  const says = file ? spawnSync(file, ['-V'], { encoding: 'utf8' }).stderr : '';
+  return says.includes('--with-stream ') || (file && fs.existsSync(NGINX_STREAM)) ? file : undefined;
+}
+
+for (const [what, program, options, configure, missing] of [
+  ['nginx', nginxWithStream(), ['-c'], nginx, 'nginx with its stream module'],
+  ['HAProxy, version 1', find('haproxy'), ['-db', '-f'], haproxy(''), 'haproxy'],
+  ['HAProxy, version 2', find('haproxy'), ['-db', '-f'], haproxy('-v2'), 'haproxy'],
+]) {
+  const name = `behind-proxy.js: the address is the client's, behind ${what}`;
+  test(program ? name : `${name}: skipped, ${missing} is not installed`, { skip: skip || !program }, () =>
+    example('behind-proxy.js', {}, (_program, target) =>
+      proxied([program, ...options], configure, target, async port => {
+        for (let times = 6; times > 0; times--) {
+          // Another address of this machine than the proxy's own.
+          const { request, response } = send(port, { localAddress: '127.0.0.5' });
+          request.end();
+          const { body } = await response;
+          assert.match(body, /^Hello 127\.0\.0\.5:\d+ from worker \d+\n$/);
+        }
+        // Who comes without a proxy, from its address, says nothing of its client.
+        await assert.rejects(get(target));
+      }),
+    ),
+  );
+}
