@@ -260,4 +260,25 @@ module.exports = {
       `The service manager does not hear us (${code}) at ${socket}, which NOTIFY_SOCKET names. The workers go on ` +
         'serving; a service manager that waits for word will end them: unset NOTIFY_SOCKET if there is none.',
     ),
+
+  // What the supervisor says.
+  reloadFailed: (slot, why) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_RELOAD_FAILED',
+      `The workers were not replaced: ${slot === undefined ? why : `the new one in slot ${slot} ${why}`}. Those that were ` +
+        'not replaced yet serve on.',
+    ),
+  scaleFailed: why =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_SCALE_FAILED',
+      `There are not as many workers as were asked for: ${why}.`,
+    ),
+  notSupervising: () =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_NOT_SUPERVISING',
+      'This supervisor has not begun yet, or has ended. Wait for a report of it, or call supervise() again.',
+    ),
 };

@@ -76,7 +76,7 @@ test("Node's types and ours are assignable to each other", async () => {
 });
 
 test('programs compile, as CommonJS and ES modules', async () => {
-  assert.deepEqual(await compile(PROGRAMS, 'primary.ts', 'worker.mts'), []);
+  assert.deepEqual(await compile(PROGRAMS, 'primary.ts', 'worker.mts', 'supervisor.ts'), []);
 });
 
 test('wrong programs do not compile', async () => {

@@ -54,11 +54,23 @@ function install(cluster, { id, slot, channel, handoff, board }) {
     child.destroy(this);
   };
 
+  supervise(child, worker, channel);
   channel.sendControl({ act: 'online' });
+}
+
+/** Where a supervisor has started it. */
+function supervise(child, worker, channel) {
+  const { RUST_CLUSTER_SUPERVISED: within } = process.env;
+  if (within === undefined) return;
+  delete process.env.RUST_CLUSTER_SUPERVISED;
+  const { Supervised } = require('./supervised');
+  child.supervised = new Supervised(worker, child, channel, Number(within));
 }
 
 /** What the worker serves, and how it leaves. */
 class Child {
+  /** What it does besides where there is a supervisor: see ./supervised. */
+  supervised;
   #worker;
   #channel;
   #intake;
@@ -80,7 +92,8 @@ class Child {
     this.#channel = channel;
     channel.oncontrol = (message, fd) => {
       if (fd >= 0) native.close(fd);
-      if (message?.act === 'disconnect') this.#closeAll(worker.state !== 'disconnecting');
+      if (message?.act === 'drain') this.supervised?.drain(message);
+      else if (message?.act === 'disconnect') this.#closeAll(worker.state !== 'disconnecting');
     };
     process.once('disconnect', () => {
       inAnyCase(
@@ -192,6 +205,7 @@ class Child {
     // The primary may be in another folder. An abstract name (its first character is NUL) is in none.
     if (options.port < 0 && typeof address === 'string' && address[0] !== '\0')
       address = path.resolve(address);
+    this.supervised?.serves(server);
     const place = this.#places.take([address, options.port, options.addressType, options.fd].join(':'));
     const message = { act: 'queryServer', index: place.index, data: null, ...options, address };
     if (server._getServerData) message.data = server._getServerData();
@@ -290,6 +304,11 @@ class Child {
     process.prependOnceListener('disconnect', () => process.nextTick(() => process.exit(0)));
   }
 
+  /** Those that listen. */
+  get servers() {
+    return new Set(this.#handles.values());
+  }
+
   /** Closes all servers, then the channel. What the primary has given us is served first. */
   #closeAll(askedByPrimary) {
     this.#worker.exitedAfterDisconnect = true;
@@ -308,8 +327,8 @@ class Child {
     for (const [handle, server] of this.#handles) {
       left++;
       process.nextTick(() => {
-        sayLast(server);
-        this.#close(handle, server, closed, LOOKS);
+        if (!this.supervised?.drains) sayLast(server);
+        this.#close(handle, server, closed, this.supervised?.drains ? Number.POSITIVE_INFINITY : LOOKS);
       });
     }
     process.nextTick(closed);
@@ -326,8 +345,10 @@ class Child {
       setTimeout(() => this.#close(handle, server, closed, looks - 1), LOOK);
     } else {
       let asked = false;
+      // One that goes on accepting is closed first, and its connections end as ./drain has them end.
+      const { close } = waits && this.supervised?.drains ? require('node:net').Server.prototype : server;
       try {
-        server.close(closed);
+        close.call(server, closed);
         asked = true;
       } finally {
         // One whose close() throws keeps nobody.

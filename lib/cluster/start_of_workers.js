@@ -27,6 +27,8 @@ const LATER = [
   'channel/long_strings',
   'channel/serialization',
   'cluster/permission',
+  'cluster/supervised',
+  'cluster/drain',
 ];
 
 const NAMES = [...FIRST, ...LATER];

@@ -75,6 +75,17 @@ pub fn close(descriptor: i32) {
     drop(unsafe { own(descriptor) });
 }
 
+/// Whether something lies in a socket that nobody has read; of what is no socket of ours, no.
+#[napi]
+pub fn has_unread(descriptor: i32) -> bool {
+    if descriptor < 0 {
+        return false;
+    }
+    // SAFETY: not -1; of a closed one the kernel says EBADF.
+    let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(descriptor) };
+    rustix::io::ioctl_fionread(borrowed).is_ok_and(|count| count > 0)
+}
+
 /// The version of this addon: it serves the package of that version alone.
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -17,6 +17,13 @@ const WAYS = {
   BAD_OPTION: () => lib('command_line').parse(['--drain', '-5', 'app.js']),
   BAD_CONFIGURATION: () => lib('configuration').load({ given: {}, own: { config: 'missing.json' } }, runtime),
   BAD_PROGRAM: () => lib('configuration').checkProgram(path.join(runtime, 'missing.js')),
+  RELOAD_FAILED: () => failing(supervisor => supervisor.reload()),
+  SCALE_FAILED: () => failing(supervisor => supervisor.scale(2)),
+  async NOT_SUPERVISING() {
+    const supervisor = require('../../../supervisor').supervise({ exec: __filename });
+    await supervisor.stop();
+    await supervisor.reload();
+  },
   NAME_TAKEN() {
     const { open } = lib('control_socket');
     open('shop');
@@ -43,6 +50,18 @@ const WAYS = {
     await lib('control_client').ask('shop', { command: 'reload' });
   },
 };
+
+/** With a program whose first worker is the only one that starts. */
+async function failing(act) {
+  const program = path.join(runtime, 'program.js');
+  fs.writeFileSync(program, "require('node:net').createServer().listen(0);");
+  const supervisor = require('../../../supervisor').supervise({ exec: program, workers: 1, execArgv: [] });
+  await new Promise(resolve => {
+    supervisor.on('report', ({ event }) => event === 'all-ready' && resolve());
+  });
+  fs.writeFileSync(program, 'process.exit(1);');
+  await act(supervisor);
+}
 
 async function main() {
   try {

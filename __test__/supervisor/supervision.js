@@ -1,0 +1,95 @@
+'use strict';
+
+// A supervisor in a process of its own, as a program would have it, and what it tells.
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { Child } = require('../support/child');
+
+const PROGRAM = path.join(__dirname, 'programs', 'supervisor.js');
+/** What stops a test that waits for what does not come. */
+const LIMIT = 30_000;
+
+class Supervision extends Child {
+  reports = [];
+  /** @type {number | undefined} */
+  finished;
+  refused;
+  stdout = [];
+  stderr = [];
+  #calls = 0;
+  #answers = new Map();
+
+  constructor(begin, { env, cwd } = {}) {
+    super([PROGRAM], { env, cwd, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    this.process.on('message', message => this.#hear(message));
+    this.take(this.process.stdout, line => this.stdout.push(line));
+    this.take(this.process.stderr, line => this.stderr.push(line));
+    this.close.then(([code, signal]) => this.fail(`it ended (${signal ?? code})`));
+    this.process.send(begin);
+  }
+
+  #hear({ report, id, finished, refused, value, error }) {
+    if (report) this.reports.push(report);
+    this.finished ??= finished;
+    this.refused ??= refused;
+    if (id) this.#answers.get(id)(error ? { error } : { value });
+    this.look();
+  }
+
+  /** Calls a method; the outcome is `{ value }` or `{ error }`. */
+  call(method, ...args) {
+    const id = ++this.#calls;
+    return new Promise(resolve => {
+      this.#answers.set(id, resolve);
+      this.process.send({ id, method, args });
+    });
+  }
+
+  /** The first report of that name that has these details; after the `from`th report. */
+  report(event, details = {}, from = 0) {
+    const matches = report =>
+      report.event === event && Object.entries(details).every(([name, value]) => report[name] === value);
+    return this.until(`report ${event}`, () => this.reports.slice(from).find(matches), LIMIT);
+  }
+
+  /** Where its workers listen, once all are ready. */
+  async port() {
+    const { addresses } = await this.report('all-ready');
+    return Number(addresses[0].split(':').at(-1));
+  }
+
+  story() {
+    return [...this.reports.map(report => JSON.stringify(report)), ...this.stdout, ...this.stderr].join('\n');
+  }
+}
+
+/**
+ * Runs a supervisor for as long as a test needs it.
+ * @param {object} options of supervise(); or `{ file }`, the name of a file that has them
+ * @param {(supervision: Supervision) => Promise<void>} body
+ */
+async function supervising(options, body, surroundings) {
+  const begin = typeof options.file === 'string' ? options : { options: { execArgv: [], ...options } };
+  const supervision = new Supervision(begin, surroundings);
+  try {
+    await body(supervision);
+  } catch (error) {
+    error.message += `\n${supervision.story()}`;
+    throw error;
+  } finally {
+    await supervision.stop();
+  }
+}
+
+/** A folder that is gone after the test. */
+function folderFor(context) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-supervisor-'));
+  context.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const program = name => path.join(__dirname, 'programs', name);
+
+module.exports = { supervising, folderFor, program };

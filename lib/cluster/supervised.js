@@ -1,0 +1,93 @@
+'use strict';
+
+// What a worker does besides that a supervisor has started: it says why it dies, and it leaves, when it is told to or by
+// a signal, in such a way that no request is lost.
+
+/** How many lines, and how many characters, are told of an error. */
+const LINES = 20;
+const CHARACTERS = 4000;
+
+/** How long a worker whose answers are all given may go on, in ms, if something keeps it alive. */
+const GRACE = 1000;
+
+class Supervised {
+  /** Whether it leaves. */
+  drains = false;
+  #child;
+  #worker;
+  #within;
+  /** The open sessions of each server of HTTP/2: most versions of Node keep no list. */
+  #sessions = new Map();
+
+  /**
+   * @param {import('./worker')} worker
+   * @param {object} child of ./child
+   * @param {import('../channel/channel').Channel} channel
+   * @param {number} within
+   */
+  constructor(worker, child, channel, within) {
+    this.#worker = worker;
+    this.#child = child;
+    this.#within = within;
+    process.on('uncaughtExceptionMonitor', error => {
+      channel.sendControl({ act: 'lastWords', lines: linesOf(error) });
+    });
+    for (const signal of ['SIGTERM', 'SIGINT']) this.#leaveAt(signal);
+  }
+
+  /** Ctrl+C and systemd signal all processes at once: who has no listener of its own leaves, and ends at the second. */
+  #leaveAt(signal) {
+    const leave = () => {
+      if (process.listenerCount(signal) > 1) return;
+      if (signal === 'SIGTERM' && process.listenerCount('SIGINT') > 1) {
+        // Programs that were written for pm2 know no other.
+        process.emit('SIGINT', 'SIGINT', 2);
+      } else if (this.drains) {
+        // What the program has begun besides its answers has a moment to come to its end.
+        const end = () => {
+          process.off(signal, leave);
+          process.kill(process.pid, signal);
+        };
+        if (process.connected) end();
+        else setTimeout(end, GRACE).unref();
+      } else {
+        this.drain({ within: this.#within });
+        this.#worker.disconnect();
+      }
+    };
+    process.on(signal, leave);
+  }
+
+  /** A server listens. */
+  serves(server) {
+    if (typeof server.updateSettings !== 'function' || this.#sessions.has(server)) return;
+    const open = new Set();
+    this.#sessions.set(server, open);
+    server.on('session', session => {
+      open.add(session);
+      session.once('close', () => open.delete(session));
+    });
+    server.once('close', () => this.#sessions.delete(server));
+  }
+
+  /**
+   * Has connections come to their end.
+   * @param {object} message
+   * @param {number} message.within how many milliseconds there are
+   * @param {boolean} [message.alone] whether no other worker serves on
+   */
+  drain({ within, alone = false }) {
+    if (this.drains) return;
+    this.drains = true;
+    const { drain } = require('./drain');
+    drain({ servers: () => this.#child.servers, sessions: this.#sessions, within, alone });
+    this.#worker.emit('draining', { within });
+  }
+}
+
+function linesOf(error) {
+  const text = error instanceof Error ? `${error.stack ?? error}` : require('node:util').inspect(error);
+  return text.slice(0, CHARACTERS).split('\n').slice(0, LINES);
+}
+
+module.exports = { Supervised };
