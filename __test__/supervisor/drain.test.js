@@ -4,8 +4,13 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
+const http = require('node:http');
+const http2 = require('node:http2');
+const https = require('node:https');
 const net = require('node:net');
+const path = require('node:path');
 const { test } = require('node:test');
+const { run } = require('../support/program');
 const { supervising, program } = require('./supervision');
 
 const OPTIONS = { exec: program('http.js'), workers: 1, drain: '20s', stuck: 0 };
@@ -109,6 +114,9 @@ test('an answer that is under way says so', () =>
     },
   ));
 
+/** Twenty times more a worker looks which connections are idle: one that it takes for idle ends, and the test fails. */
+const looks = () => new Promise(resolve => setTimeout(resolve, 500));
+
 test('idle connections end, and a request of which half the head has come is answered', () => {
   let idle;
   return replaced(
@@ -120,8 +128,8 @@ test('idle connections end, and a request of which half the head has come is ans
       await idle.answered(1);
     },
     async connection => {
-      // The older one would be the first to end, if it were idle.
       await idle.end();
+      await looks();
       connection.write(REQUEST.slice(20));
       await connection.end();
       assert.match(connection.text, /200 OK[\s\S]*Connection: close/);
@@ -156,3 +164,157 @@ test('a request with a body is answered, however early', () =>
       assert.match(connection.text, /200 OK[\s\S]*Connection: close/);
     },
   ));
+
+test('an answer that the client has not taken yet is not cut short', () => {
+  let idle;
+  return replaced(
+    { drain: 6000, env: { KEEP_ALIVE: '60000' } },
+    async (connection, port) => {
+      connection.socket.pause();
+      connection.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n');
+      idle = new Connection(port);
+      idle.write(REQUEST);
+      await idle.answered(1);
+    },
+    async connection => {
+      await idle.end();
+      await looks();
+      connection.socket.resume();
+      await connection.until(() => connection.text.length > 16 * 1024 * 1024);
+      connection.socket.end();
+    },
+  );
+});
+
+for (const [what, END_AT_DRAINING] of [
+  ["that ends at 'draining' ends with the worker", '1'],
+  ['is not ended before the deadline', ''],
+]) {
+  test(`a stream of events ${what}`, () =>
+    supervising({ ...OPTIONS, drain: 1500, env: { END_AT_DRAINING } }, async supervision => {
+      const port = await supervision.port();
+      const { pid } = await supervision.report('ready');
+      const connection = new Connection(port);
+      connection.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
+      await connection.until(() => connection.text.includes('first'));
+      await supervision.call('reload');
+      await connection.end();
+      assert.equal(connection.text.includes('last'), Boolean(END_AT_DRAINING));
+      await supervision.report('exited', { pid });
+      const deadlines = supervision.reports.filter(({ event }) => event === 'deadline');
+      assert.equal(deadlines.length, END_AT_DRAINING ? 0 : 1);
+    }));
+}
+
+for (const [KIND, scheme] of [
+  ['http2', 'http'],
+  ['http2s', 'https'],
+]) {
+  test(`${KIND}: a stream that is open is answered, and the client told to open no other`, () =>
+    supervising({ ...OPTIONS, env: { KIND } }, async supervision => {
+      const port = await supervision.port();
+      const { pid } = await supervision.report('ready');
+      const session = http2.connect(`${scheme}://127.0.0.1:${port}`, { rejectUnauthorized: false });
+      const stream = session.request({ ':path': '/hold/x' });
+      stream.setEncoding('utf8');
+      // The answer to another one says that the first has come.
+      await ends(session.request({ ':path': '/' }));
+      const goaway = once(session, 'goaway');
+      await supervision.call('reload');
+      const [code, last] = await goaway;
+      assert.deepEqual([code, last], [0, 2 ** 31 - 1]);
+      process.kill(pid, 'SIGUSR2');
+      assert.equal(await ends(stream), 'released');
+      await once(session, 'close');
+      await supervision.report('exited', { pid });
+    }));
+
+  test(`${KIND}: a session on which nothing is asked ends`, () =>
+    supervising({ ...OPTIONS, env: { KIND } }, async supervision => {
+      const port = await supervision.port();
+      const { pid } = await supervision.report('ready');
+      const session = http2.connect(`${scheme}://127.0.0.1:${port}`, { rejectUnauthorized: false });
+      await ends(session.request({ ':path': '/' }));
+      await supervision.call('reload');
+      await once(session, 'close');
+      await supervision.report('exited', { pid });
+      assert.deepEqual(
+        supervision.reports.filter(({ event }) => event === 'deadline'),
+        [],
+      );
+    }));
+}
+
+async function ends(stream) {
+  let text = '';
+  for await (const chunk of stream) text += chunk;
+  return text;
+}
+
+for (const [name, KIND] of [
+  ['http', 'http'],
+  ['https', 'https'],
+  ['express', 'express'],
+  ['fastify', 'fastify'],
+  ['koa', 'koa'],
+]) {
+  test(`${name}: under load no request is lost over three reloads, on kept-alive connections and on others`, () =>
+    supervising({ ...OPTIONS, workers: 2, env: { KIND, KEEP_ALIVE: '60000' } }, async supervision => {
+      const port = await supervision.port();
+      const scheme = KIND === 'https' ? https : http;
+      let going = true;
+      let answers = 0;
+      const client = async keepAlive => {
+        const agent = new scheme.Agent({ keepAlive, maxSockets: 1, rejectUnauthorized: false });
+        for (let count = 0; going; count++, answers++) {
+          const body = count % 3 === 0 ? 'x'.repeat(2000) : undefined;
+          const answer = await ask(scheme, { agent, port, path: body ? '/echo' : '/', body });
+          if (body) assert.equal(answer, body);
+        }
+        agent.destroy();
+      };
+      const clients = [true, true, true, true, true, true, false, false].map(client);
+      const reloads = (async () => {
+        for (let count = 0; count < 3; count++) {
+          assert.deepEqual(await supervision.call('reload'), { value: { replaced: 2 } });
+        }
+      })();
+      await Promise.race([reloads, Promise.all(clients)]);
+      await reloads;
+      going = false;
+      await Promise.all(clients);
+      assert.ok(answers > 50, `${answers} answers`);
+    }));
+}
+
+function ask(scheme, { agent, port, path, body }) {
+  return new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', agent, port, path, method: body ? 'POST' : 'GET' };
+    const request = scheme.request(options, response => {
+      if (response.statusCode !== 200) reject(new Error(`status ${response.statusCode}`));
+      response.on('error', reject);
+      ends(response.setEncoding('utf8')).then(resolve, reject);
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+test('a worker without a supervisor has nothing of this', () =>
+  run(path.join(__dirname, 'programs', 'alone.js'), {}, async program => {
+    const [[, told]] = await program.lines(/^told (.*)$/);
+    assert.deepEqual(JSON.parse(told), {
+      listeners: { SIGTERM: 0, SIGINT: 0, uncaughtExceptionMonitor: 0 },
+      subscribers: false,
+      variables: [],
+    });
+  }));
+
+test('a worker with one finds no variable of ours in its environment', () =>
+  supervising({ ...OPTIONS, env: { TELL: '1' } }, async supervision => {
+    await supervision.report('ready');
+    const line = await supervision.until('what it tells', () =>
+      supervision.stdout.find(each => each.startsWith('told ')),
+    );
+    assert.deepEqual(JSON.parse(line.slice('told '.length)), []);
+  }));

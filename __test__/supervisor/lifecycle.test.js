@@ -109,11 +109,20 @@ for (const [what, source, why, line] of [
     }));
 }
 
-/** With a program of its own, that listens. */
+/** With a program of its own, that listens. Whatever replaces it has a second. */
 function supervisingFile(context, body) {
-  const exec = path.join(folderFor(context), 'app.js');
+  const folder = folderFor(context);
+  const exec = path.join(folder, 'app.js');
   fs.writeFileSync(exec, `require(${JSON.stringify(HTTP)});`);
-  return supervising({ ...OPTIONS, exec, readyTimeout: '1s' }, supervision => body(supervision, exec));
+  const file = path.join(folder, 'options.json');
+  const write = readyTimeout =>
+    fs.writeFileSync(file, JSON.stringify({ ...OPTIONS, execArgv: [], exec, readyTimeout }));
+  write('60s');
+  return supervising({ file }, async supervision => {
+    await supervision.port();
+    write('1s');
+    await body(supervision, exec);
+  });
 }
 
 test("waitReady: a worker is ready once it has said 'ready'", context => {

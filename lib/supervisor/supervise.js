@@ -75,8 +75,14 @@ class Supervisor extends EventEmitter {
     this.#wanted = workers;
     this.#core = new (native.load().Supervisor)({ ...this.#options, workers }, Math.random() * 2 ** 52);
     this.#setUp();
-    this.#sampler = require('./sampling').sample(this.#options, this.#workers, event => this.#handle(event));
+    this.#sample();
     this.#handle({ type: 'start' });
+  }
+
+  /** Looks at the workers again and again, as the options have it from now on. */
+  #sample() {
+    this.#sampler?.stop();
+    this.#sampler = require('./sampling').sample(this.#options, this.#workers, event => this.#handle(event));
   }
 
   /** The settings of the workers from now on. */
@@ -118,7 +124,9 @@ class Supervisor extends EventEmitter {
     const deadline = this.#core?.deadline() ?? null;
     if (deadline === null) return;
     const wait = Math.min(Math.max(deadline - performance.now(), 0), LONGEST_TIMER);
-    this.#timer = setTimeout(() => this.#handle({ type: 'time' }), Math.ceil(wait));
+    // What the workers have said meanwhile is heard first: the supervisor itself may have been stopped.
+    const tell = () => setImmediate(() => this.#handle({ type: 'time' }));
+    this.#timer = setTimeout(tell, Math.ceil(wait));
   }
 
   /** What the core decides. */
@@ -227,7 +235,7 @@ class Supervisor extends EventEmitter {
     const slots = new Set(workers.map(({ slot }) => slot));
     const ready = workers.filter(({ state }) => state === 'ready');
     const before = this.#allReady;
-    this.#allReady = new Set(ready.map(({ slot }) => slot)).size === slots.size;
+    this.#allReady = slots.size > 0 && new Set(ready.map(({ slot }) => slot)).size === slots.size;
     if (before || !this.#allReady) return;
     const addresses = [...new Set(ready.flatMap(worker => worker.addresses))];
     const after = Math.round(performance.now() - this.#started);
@@ -251,6 +259,8 @@ class Supervisor extends EventEmitter {
     this.#mustRun();
     this.#options = options;
     this.#setUp();
+    this.#core.configure({ ...options, workers: after });
+    this.#sample();
     // What was changed by scale() stays, unless the options say something new.
     if (after !== before) await this.scale(after);
     return this.#wait('reload', { type: 'reload' });

@@ -43,7 +43,27 @@ const servers = {
   http: () => http.createServer(answer),
   https: () => https.createServer(secure, answer),
   http2: () => http2.createServer(answer),
-  http2s: () => http2.createSecureServer(secure, answer),
+  http2s: () => http2.createSecureServer({ ...secure, allowHTTP1: true }, answer),
+  express: () => http.createServer(require('express')().use(answer)),
+  fastify() {
+    const app = require('fastify')();
+    app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+    app.all('*', (request, reply) => {
+      reply.hijack();
+      answer(request.raw, reply.raw);
+    });
+    app.ready();
+    return app.server;
+  },
+  koa() {
+    const app = new (require('koa'))();
+    app.use(context => {
+      context.respond = false;
+      context.res.statusCode = 200;
+      answer(context.req, context.res);
+    });
+    return http.createServer(app.callback());
+  },
 };
 const server = servers[KIND]();
 if (KEEP_ALIVE) server.keepAliveTimeout = Number(KEEP_ALIVE);
@@ -58,6 +78,10 @@ cluster.worker.on('draining', () => {
 process.on('SIGUSR2', () => {
   for (const response of held.values()) response.end('released');
 });
+if (process.env.TELL)
+  process.stdout.write(
+    `told ${JSON.stringify(Object.keys(process.env).filter(name => name.startsWith('RUST_CLUSTER_')))}\n`,
+  );
 if (IGNORE) process.on('SIGTERM', () => {});
 if (ONLY_SIGINT) {
   process.on('SIGINT', () => {
