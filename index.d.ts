@@ -300,6 +300,13 @@ declare namespace cluster {
   /** The events of a {@link Worker}, with what their listeners get. */
   interface WorkerEventMap {
     /**
+     * A supervisor has told the worker to leave: what does not end by itself (streams of events, websockets) is to be ended
+     * within that many milliseconds. In the worker only.
+     * @since rust-cluster 0.1.0
+     */
+    draining: [event: { within: number }];
+
+    /**
      * The channel is closed: after `disconnect()`, or at the process's end. Before 'exit'.
      * @since Node 0.7.7
      */
