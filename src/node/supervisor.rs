@@ -78,7 +78,7 @@ impl From<SupervisorOptions> for core::Options {
             stable_after: time(given.stable_after, default.stable_after),
             max_restarts: given
                 .max_restarts
-                .map_or(default.max_restarts, |Budget { count, within }| core::Budget { count, within: whole(within) }),
+                .map(|Budget { count, within }| core::Budget { count, within: whole(within) }),
             stay_down: given.stay_down.unwrap_or(default.stay_down),
             max_memory: bound(given.max_memory, default.max_memory),
             max_lifetime: bound(given.max_lifetime, default.max_lifetime),

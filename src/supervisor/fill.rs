@@ -3,7 +3,7 @@
 use super::brake::Verdict;
 use super::slot::{Holder, Slot, Successor, Vacancy};
 use super::worker::Phase;
-use super::{Action, Exit, Failure, Report, SlotNumber, State, Supervisor, Worker, WorkerId};
+use super::{Action, Budget, Exit, Failure, Report, SlotNumber, State, Supervisor, Worker, WorkerId};
 
 impl Supervisor {
     pub(super) fn start(&mut self) {
@@ -60,7 +60,8 @@ impl Supervisor {
     }
 
     fn restart(&mut self, number: SlotNumber) {
-        let verdict = self.brake.ask(self.now);
+        let budget = self.options.max_restarts.unwrap_or_else(|| Budget::of(self.count));
+        let verdict = self.brake.ask(self.now, budget);
         let slot = &mut self.slots[number as usize];
         match verdict {
             Verdict::Go => {

@@ -119,7 +119,7 @@ impl Supervisor {
             scaling: None,
             wishes: Vec::new(),
             memory_refused: false,
-            brake: Brake::new(options.max_restarts),
+            brake: Brake::default(),
             random: Random(seed),
             actions: Vec::new(),
             options,
@@ -128,7 +128,6 @@ impl Supervisor {
 
     /// Goes by other options from now on; only the number of slots stays, which is [`Event::Scale`]'s.
     pub fn configure(&mut self, options: Options) {
-        self.brake.set_budget(options.max_restarts);
         self.options = options;
     }
 

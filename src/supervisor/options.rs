@@ -24,8 +24,8 @@ pub struct Options {
     pub backoff: Pauses,
     /// How long a worker has to be ready for the back-off to be forgotten.
     pub stable_after: Millis,
-    /// How often slots may be filled again.
-    pub max_restarts: Budget,
+    /// How often slots may be filled again; if not said, [`Budget::of`] as many as there are.
+    pub max_restarts: Option<Budget>,
     /// The exit codes of a worker after which its slot stays empty.
     pub stay_down: Vec<i32>,
     /// The bytes of memory at which a worker is replaced.
@@ -60,6 +60,14 @@ pub struct Budget {
     pub within: Millis,
 }
 
+impl Budget {
+    /// For so many slots. The eight first pauses of a slot take half a minute together: only where all slots fail, and
+    /// keep failing, is this used up.
+    pub fn of(slots: u32) -> Self {
+        Budget { count: 8 * slots, within: 60_000 }
+    }
+}
+
 impl Options {
     /// The defaults for so many workers.
     pub fn new(workers: u32) -> Self {
@@ -73,9 +81,7 @@ impl Options {
             shutdown_delay: 0,
             backoff: Pauses { first: 100, most: 30_000 },
             stable_after: 60_000,
-            // The eight first pauses of a slot take half a minute together: only where all slots fail, and keep
-            // failing, is this used up.
-            max_restarts: Budget { count: 8 * workers, within: 60_000 },
+            max_restarts: None,
             stay_down: Vec::new(),
             max_memory: None,
             max_lifetime: None,

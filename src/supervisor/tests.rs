@@ -230,7 +230,7 @@ fn one_that_fails_at_the_first_start_is_tried_again_once_another_is_ready() {
 #[test]
 fn when_all_die_faster_than_they_may_it_gives_up() {
     let budget = Budget { count: 3, within: 60_000 };
-    let mut play = Play::running(Options { max_restarts: budget, ..Options::new(2) });
+    let mut play = Play::running(Options { max_restarts: Some(budget), ..Options::new(2) });
     for worker in [1, 3, 4, 5] {
         play.exit(worker, 1);
         play.pass(1_000);
@@ -241,12 +241,24 @@ fn when_all_die_faster_than_they_may_it_gives_up() {
     play.pass(60_000);
     assert_eq!(play.last_worker, 6, "the budget has come back");
     play.listen(6);
-    let mut play = Play::running(Options { max_restarts: budget, ..Options::new(2) });
+    let mut play = Play::running(Options { max_restarts: Some(budget), ..Options::new(2) });
     for worker in 1..=5 {
         play.exit(worker, 1);
         play.pass(1_000);
     }
     assert_eq!(play.taken(), [Action::End { code: 1 }]);
+}
+
+#[test]
+fn the_budget_grows_with_the_slots() {
+    let mut play = Play::running(Options::new(1));
+    play.tell(Event::Scale { count: 4 });
+    (2..=4).for_each(|worker| play.listen(worker));
+    for round in 0..3 {
+        (1..=4).for_each(|slot| play.exit(4 * round + slot, 1));
+        play.pass(1_000);
+    }
+    assert_eq!((play.reported("braked"), play.last_worker), (0, 16));
 }
 
 #[test]

@@ -417,7 +417,7 @@ impl House {
 
     fn is_well(&self) -> bool {
         let serves = |slot| self.living.values().any(|process| process.slot == slot && process.serves());
-        let never = self.options.max_restarts.count == 0;
+        let never = self.options.max_restarts.unwrap().count == 0;
         let down = |place: &Place| place.down || never && place.pause.is_some();
         let well = |slot| serves(slot) || down(&self.places[&slot]);
         !self.asked.reload && !self.asked.scale && (0..self.count).all(well)

@@ -79,7 +79,7 @@ prop_compose! {
             max_connections, stuck,
             backoff: Pauses { first: 100, most: 1_000 },
             stable_after: 2_000,
-            max_restarts: Budget { count, within: 10_000 },
+            max_restarts: Some(Budget { count, within: 10_000 }),
             stuck_report: Some(500),
             ..Options::new(workers)
         }

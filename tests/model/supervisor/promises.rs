@@ -79,7 +79,7 @@ impl House {
     /// Back-off and brake hold, and what is replaced by will is said before.
     fn look_at_fork(&mut self, slot: SlotNumber) {
         assert!(self.is_wanted(slot));
-        let (now, budget) = (self.now, self.options.max_restarts);
+        let (now, budget) = (self.now, self.options.max_restarts.unwrap());
         let by_will = self.replacing.take();
         let place = self.places.get_mut(&slot).unwrap();
         assert_eq!(place.fork, None, "one fork at a time");
@@ -205,8 +205,8 @@ impl House {
             !self.living.values().any(|process| self.is_ready(process)),
             "one is ready, and was not seen: {self:#?}"
         );
-        let recent = self.restarts.iter().filter(|then| **then + options.max_restarts.within > now).count();
-        let braked = recent >= options.max_restarts.count as usize;
+        let recent = self.restarts.iter().filter(|then| **then + options.max_restarts.unwrap().within > now).count();
+        let braked = recent >= options.max_restarts.unwrap().count as usize;
         for (slot, place) in self.places.iter().filter(|(slot, _)| self.is_wanted(**slot)) {
             let replaced = self.living.values().any(|process| process.slot == *slot && process.succeeds);
             let waits = place.fork.is_some() || replaced && !place.new;
