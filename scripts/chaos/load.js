@@ -12,6 +12,7 @@ const { now, sleep } = require('./time');
  * @property {number} start
  * @property {number} end
  * @property {number} [port] the client's
+ * @property {number} [made] when it was connected, as the client sees it
  * @property {'served' | 'refused' | 'reset' | 'hung'} outcome
  * @property {number} [worker] who served it
  */
@@ -33,6 +34,7 @@ function attempt(target, patience) {
   return new Promise(resolve => {
     const start = now();
     let port;
+    let made;
     const socket = connect(target);
     const finish = (outcome, worker) => {
       clearTimeout(timer);
@@ -40,12 +42,13 @@ function attempt(target, patience) {
       socket.on('error', () => {});
       if (outcome === 'served' && port) socket.resetAndDestroy();
       else socket.destroy();
-      resolve({ start, end: now(), port, outcome, worker });
+      resolve({ start, made, end: now(), port, outcome, worker });
     };
     const timer = setTimeout(finish, patience, 'hung');
     socket.setNoDelay(true);
     socket.on('connect', () => {
       port = socket.localPort;
+      made = now();
     });
     socket.on('data', data => finish('served', Number.parseInt(data.toString('latin1'), 10)));
     socket.on('end', () => finish('reset'));
