@@ -2,7 +2,7 @@
 
 // A clustered HTTP server, one worker per CPU. The primary tells what each worker does, as it happens.
 //
-//   npm start                            or, on another port:  PORT=8001 npm start
+//   node examples/http.js                or, on another port:  PORT=8001 node examples/http.js
 //   curl http://127.0.0.1:8000/          a few times: every connection goes to the next worker
 //   curl http://127.0.0.1:8000/block     the primary's JavaScript spins for 5 s; go on with / meanwhile
 //   curl http://127.0.0.1:8000/crash     a worker dies, and another takes its place

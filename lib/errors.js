@@ -281,4 +281,16 @@ module.exports = {
       'ERR_RUST_CLUSTER_NOT_SUPERVISING',
       'This supervisor has not begun yet, or has ended. Wait for a report of it, or call supervise() again.',
     ),
+  underNpm: () =>
+    warning(
+      'ERR_RUST_CLUSTER_UNDER_NPM',
+      'npm or npx stands between this command and whoever stops it, and may lose signals. In production start it ' +
+        'by its own name: node_modules/.bin/rust-cluster, or node node_modules/rust-cluster/bin/rust-cluster.js.',
+    ),
+  noSupervisor: where =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_NO_SUPERVISOR',
+      `The supervisor needs Node on Linux, and this is ${where}.`,
+    ),
 };

@@ -103,6 +103,8 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_SCALE_FAILED: () => supervising('SCALE_FAILED'),
   ERR_RUST_CLUSTER_NOT_SUPERVISING: () => supervising('NOT_SUPERVISING'),
   ERR_RUST_CLUSTER_NAME_TAKEN: () => supervising('NAME_TAKEN'),
+  ERR_RUST_CLUSTER_UNDER_NPM: () => supervising('UNDER_NPM'),
+  ERR_RUST_CLUSTER_NO_SUPERVISOR: () => supervising('NO_SUPERVISOR'),
   ERR_RUST_CLUSTER_NOT_RUNNING: () => supervising('NOT_RUNNING'),
   ERR_RUST_CLUSTER_NO_CONTROL: () => supervising('NO_CONTROL'),
   ERR_RUST_CLUSTER_BAD_REQUEST: () => supervising('BAD_REQUEST'),
@@ -172,6 +174,9 @@ const EXCEPTIONS = {
   'if (!isStarved(error)) throw error;': 'what Node says of a file of ours that cannot be read',
   "if (error.code !== 'EEXIST') throw error;": 'what the kernel says of a folder of ours',
   "if (error.code === 'ERR_RUST_CLUSTER_NAME_TAKEN') throw error;": 'what was made in the same file',
+  "if (error.code !== 'ERR_RUST_CLUSTER_NO_CONTROL') throw error;":
+    'what was made in lib/supervisor/control_socket.js',
+  'throw Object.assign(error, { printed });': 'what was made in lib/supervisor/control_client.js',
   'throw failure;': 'the same, of the last folder',
   'if (!isKernelError(error)) throw error;': "what JSON.stringify says of the user's message",
   'else process.emitWarning(error);': 'what was made above it, in lib/cluster/primary.js',

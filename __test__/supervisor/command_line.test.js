@@ -3,9 +3,12 @@
 // What a command line says, without anything that is started.
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
 const { test } = require('node:test');
 const { help, parse } = require('../../lib/supervisor/command_line');
 const { OPTIONS, check, kebab } = require('../../lib/supervisor/options');
+
+const { page, OUTPUT } = require('../../scripts/command-docs');
 
 const UNKNOWN = 'ERR_RUST_CLUSTER_UNKNOWN_OPTION';
 const BAD = 'ERR_RUST_CLUSTER_BAD_OPTION';
@@ -248,4 +251,8 @@ test('--help has every option, and fits a terminal', () => {
   for (const { name, only } of OPTIONS)
     assert.equal(text.includes(kebab(name)), !only || name === 'env', name);
   for (const line of text.split('\n')) assert.ok(line.length <= 110, line);
+});
+
+test('docs/command.md has the options as they are (npm run docs)', () => {
+  assert.equal(fs.readFileSync(OUTPUT, 'utf8'), page());
 });

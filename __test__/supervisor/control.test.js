@@ -3,7 +3,7 @@
 // The control socket: who may talk to a supervisor, and that no client harms it.
 
 const assert = require('node:assert/strict');
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const { EventEmitter, once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
@@ -177,7 +177,8 @@ test('who says nothing keeps nobody from being answered, and is told to go at th
   await control.close();
 });
 
-test('who does not read is hung up on, before memory is full', async t => {
+const watched = { timeout: 60_000 };
+test('who does not read is hung up on, before memory is full', watched, async t => {
   const supervisor = new Supervisor();
   supervisor.gate = new Promise(() => {});
   const { file } = start(t, supervisor);
@@ -307,6 +308,8 @@ test('another user is refused on either side, even if the file lets him in', { s
   const asks = `process.geteuid = () => 65534; process.env.XDG_RUNTIME_DIR = ${JSON.stringify(runtime)};
     require(${JSON.stringify(require.resolve('../../lib/supervisor/control_client'))})
     .ask(${JSON.stringify(name)}, { command: 'ps' }).catch(error => console.log(error.code))`;
-  const { stdout } = spawnSync(process.execPath, ['-e', asks], { encoding: 'utf8' });
-  assert.equal(stdout.trim(), 'ERR_RUST_CLUSTER_OTHER_USER');
+  const asking = spawn(process.execPath, ['-e', asks], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let found = '';
+  for await (const text of asking.stdout) found += text;
+  assert.equal(found.trim(), 'ERR_RUST_CLUSTER_OTHER_USER');
 });

@@ -168,6 +168,7 @@ module.exports = {
   memory,
   descriptors,
   threads,
+  children,
   zombies,
   connectionsHeld,
   connectionsHeldOfPath,

@@ -185,4 +185,4 @@ const WHY = {
   EACCES: 'it cannot be read (EACCES)',
 };
 
-module.exports = { load, startFolder, checkProgram };
+module.exports = { load, startFolder, checkProgram, whatItSaid };

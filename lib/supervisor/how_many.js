@@ -12,10 +12,10 @@ const BOUNDS = {
 };
 
 /**
- * @param {number | 'auto'} workers
+ * @param {number | 'auto'} [workers]
  * @returns {{ count: number, why: string }}
  */
-function howMany(workers, environment = process.env) {
+function howMany(workers = 'auto', environment = process.env) {
   if (workers !== 'auto') return { count: workers, why: 'as configured' };
   const said = environment.WEB_CONCURRENCY?.trim();
   if (said) {

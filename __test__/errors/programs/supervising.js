@@ -2,6 +2,7 @@
 
 // What the supervisor's command and its control socket say, each in one way.
 
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -11,6 +12,19 @@ const lib = name => require(`../../../lib/supervisor/${name}`);
 const runtime = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
 process.on('exit', () => fs.rmSync(runtime, { recursive: true }));
 process.env.XDG_RUNTIME_DIR = runtime;
+
+const BIN = require.resolve('../../../bin/rust-cluster');
+
+/** The first error or warning that a command prints. */
+function said(args, environment) {
+  const { stderr } = spawnSync(process.execPath, args, {
+    env: { ...process.env, ...environment },
+    encoding: 'utf8',
+  });
+  const asText = stderr.match(/^rust-cluster: (?<message>.*) \[(?<code>\w+)\]$/m)?.groups;
+  const asJson = stderr.match(/^\{.*"code":"ERR_RUST_CLUSTER.*$/m)?.[0];
+  return asText ?? JSON.parse(asJson);
+}
 
 const WAYS = {
   UNKNOWN_OPTION: () => lib('command_line').parse(['--drian', '5s', 'app.js']),
@@ -28,6 +42,19 @@ const WAYS = {
     const { open } = lib('control_socket');
     open('shop');
     open('shop');
+  },
+  UNDER_NPM() {
+    const program = path.join(runtime, 'app.js');
+    fs.writeFileSync(program, 'process.exit(1)');
+    throw said([BIN, program], { npm_execpath: '/npm', RUST_CLUSTER_LOG_FORMAT: 'json' });
+  },
+  NO_SUPERVISOR() {
+    const elsewhere = "Object.defineProperty(process, 'platform', { value: 'sunos' })";
+    throw said([
+      '-e',
+      `${elsewhere}; process.argv.splice(1, 0, ''); require(${JSON.stringify(BIN)})`,
+      'app.js',
+    ]);
   },
   NOT_RUNNING: () => lib('control_client').ask('shop', { command: 'ps' }),
   NO_CONTROL() {
