@@ -8,6 +8,7 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
+const { setTimeout } = require('node:timers/promises');
 const { test } = require('node:test');
 const { get, send } = require('../support/http');
 const { lives, children } = require('../support/proc');
@@ -20,7 +21,7 @@ const whoAnswers = async port => JSON.parse((await get(port)).body);
 
 /** Waits until processes are gone: they are nobody's children here, so the kernel is asked. */
 async function gone(pids) {
-  while (pids.some(lives)) await new Promise(setImmediate);
+  while (pids.some(lives)) await setTimeout(10);
 }
 
 test('it starts as many workers as were asked for, and says so in one line once they are ready', async t => {
@@ -209,7 +210,9 @@ test('a second one of a name is refused before it starts anything, and the first
   assert.ok(await whoAnswers(port));
 });
 
-test('one that is killed leaves no worker, and nothing that is in the way of the next', async t => {
+test('one that is killed leaves no worker, and nothing that is in the way of the next', {
+  timeout: 60_000,
+}, async t => {
   const cwd = folder(t, LISTENING);
   const first = start(t, cwd, ['-i', '2', 'app.js']);
   await first.port();
@@ -242,7 +245,10 @@ test('a second signal ends at once, with a code that says which', async t => {
 });
 
 const noScript = spawnSync('script', ['--version']).status !== 0 && 'script(1) is not installed';
-test('when its terminal goes away it stops, and is not left behind', { skip: noScript }, async t => {
+test('when its terminal goes away it stops, and is not left behind', {
+  skip: noScript,
+  timeout: 60_000,
+}, async t => {
   const cwd = folder(t, LISTENING);
   const line = `'${process.execPath}' '${BIN}' -i 2 --name shop app.js`;
   const terminal = spawn('script', ['-qefc', line, '/dev/null'], {
