@@ -254,6 +254,12 @@ module.exports = {
         'and hands the sockets over: start the program without a script in between that closes descriptors, or unset ' +
         'the variables.',
     ),
+  unwatched: (folder, { code }) =>
+    warning(
+      'ERR_RUST_CLUSTER_UNWATCHED',
+      `Changes in ${folder} are not seen (${code}), and perhaps not in other folders: raise the limits of the system ` +
+        '(fs.inotify.max_user_watches, fs.inotify.max_user_instances), or watch fewer folders.',
+    ),
   unnotified: (socket, { code }) =>
     warning(
       'ERR_RUST_CLUSTER_UNNOTIFIED',

@@ -133,6 +133,14 @@ const PROVOKE = {
       require('./lib/supervisor/systemd').notify(supervisor);
       supervisor.emit('report', { event: 'all-ready' });`,
     ]),
+  ERR_RUST_CLUSTER_UNWATCHED: () =>
+    node([
+      '-e',
+      `process.on('warning', ${tell});
+      require('node:fs').watch = () => { throw Object.assign(new Error(), { code: 'ENOSPC' }) };
+      const { watch } = require('./lib/supervisor/watch');
+      watch(new (require('node:events'))(), { paths: ['lib'] });`,
+    ]),
 };
 
 const OF_BROKEN_WORKERS = /BAD_FRAME|FRAME_TOO_LARGE|STRAY|BAD_MESSAGE|BAD_HANDOFF/;

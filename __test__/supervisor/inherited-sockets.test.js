@@ -30,9 +30,9 @@ class Program extends Child {
 
   constructor({ sockets = [], under = [], env }) {
     // The shell's number is the program's: it becomes the program.
-    const shell = ['sh', '-c', 'export LISTEN_PID=${LISTEN_PID:-$$}; exec "$@"', 'sh'];
+    const shell = ['sh', '-c', 'export LISTEN_PID=$$; exec "$@"', 'sh'];
     super([PROGRAM], {
-      under: sockets.length > 0 ? shell : under,
+      under: sockets.length > 0 && !env.LISTEN_PID ? shell : under,
       env: { ...(sockets.length > 0 && { LISTEN_FDS: sockets.length }), ...env },
       stdio: ['pipe', 'pipe', 'pipe', ...sockets.map(socket => socket._handle)],
     });

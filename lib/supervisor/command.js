@@ -83,6 +83,7 @@ async function supervise(parsed, start, loaded, output, startSupervisor) {
   };
   const supervisor = startSupervisor(options);
   systemd?.notify(supervisor);
+  if (loaded.options.watch) watch(supervisor, loaded, start);
   let isServing = false;
   supervisor.on('report', report => {
     const isFirst = report.event === 'all-ready' && !isServing;
@@ -107,6 +108,13 @@ function lookAround() {
   const systemd = require('./systemd');
   if (LISTEN_FDS) systemd.inheritSockets();
   return systemd;
+}
+
+/** --watch: what the workers load or what is named, and what the options are from. */
+function watch(supervisor, { options, file }, start) {
+  const { watch: what, cwd = start, envFile } = options;
+  const files = [file, envFile && path.resolve(cwd, envFile)].filter(Boolean);
+  require('./watch').watch(supervisor, { paths: Array.isArray(what) ? what : undefined, files });
 }
 
 /** The options as they are now. What is wrong with them is said, whoever has asked for the reload. */

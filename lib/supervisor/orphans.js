@@ -10,7 +10,7 @@ const PATIENCE = 1000;
 
 /** Those that were zombies when we looked last. */
 let seen = new Set();
-let timer;
+let waiting = false;
 
 /** Reaps what is left to this process, from now on. */
 function reapOrphans() {
@@ -18,7 +18,9 @@ function reapOrphans() {
 }
 
 function lookLater() {
-  timer ??= setTimeout(look, PATIENCE).unref();
+  if (waiting) return;
+  waiting = true;
+  setTimeout(look, PATIENCE).unref();
 }
 
 /**
@@ -26,7 +28,7 @@ function lookLater() {
  * look, a turn of the loop ago, and still is, is nobody's.
  */
 function look() {
-  timer = undefined;
+  waiting = false;
   const left = native.endedChildren().filter(pid => !(seen.has(pid) && native.reapChild(pid)));
   seen = new Set(left);
   if (left.length > 0) lookLater();

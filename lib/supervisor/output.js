@@ -48,6 +48,7 @@ const WORDS = {
   restarting: report => [`is started again in ${time(report.in)}`, YELLOW],
   braked: report => [`too many restarts: the next one in ${time(report.in)}`, YELLOW],
   'stays-down': ({ code }) => [`stays down, as exit code ${code} asks for`, YELLOW],
+  changed: ({ files }) => [`changed: ${files.join(', ')}`],
   'reload-started': ({ slots }) => [
     `reload: ${slots === undefined ? 'all' : plural(slots, 'worker')}, one after the other`,
   ],
