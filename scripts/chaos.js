@@ -44,7 +44,7 @@ async function main() {
   const rows = [];
   for (const guarantee of chosen) {
     const row = { guarantee };
-    for (const way of values.control ? ['rust', 'node'] : ['rust']) {
+    for (const way of values.control && guarantee.control !== false ? ['rust', 'node'] : ['rust']) {
       const label = `${guarantee.name} ${way}`;
       const progress = text => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${label}: ${text}`);
       row[way] = await attack(guarantee, { way, seed, short: values.short, progress });

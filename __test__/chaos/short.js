@@ -1,6 +1,6 @@
 'use strict';
 
-// The ten guarantees (docs/guarantees.md), each attacked for a few seconds. The long form: npm run test:chaos.
+// The eleven guarantees (docs/guarantees.md), each attacked for a few seconds. The long form: npm run test:chaos.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
