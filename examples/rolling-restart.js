@@ -3,6 +3,9 @@
 // A new version of the program without a lost request: SIGHUP replaces the workers one after the other.
 // SIGTERM and Ctrl+C end them gracefully. Whoever has not ended after 10 s (or DEADLINE ms) is killed.
 //
+// For a primary of your own. `rust-cluster app.js` does it for a program that has none, and what is missing here: back-off,
+// a release that does not start, kept-alive connections (docs/command.md).
+//
 //   node examples/rolling-restart.js         or, on another port:  PORT=8001 node examples/rolling-restart.js
 //   curl http://127.0.0.1:8000/              as often as you like, while you
 //   kill -HUP PID                            with the PID that it prints

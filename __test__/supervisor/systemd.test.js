@@ -6,26 +6,12 @@ const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const path = require('node:path');
-const { createInterface } = require('node:readline');
 const { describe, test } = require('node:test');
-const { built } = require('../support/built');
 const leftovers = require('../support/leftovers');
+const { manager } = require('../support/manager');
 const way = require('../support/way');
 
 const PROGRAM = path.join(__dirname, 'programs', 'notifying.js');
-
-let managers = 0;
-
-/** A service manager: what it hears, one after the other. */
-async function manager() {
-  const name = `@rust-cluster-${process.pid}-manager-${++managers}`;
-  const child = spawn(built('manager'), [name], { stdio: ['ignore', 'pipe', 'inherit'] });
-  leftovers.track(child.pid);
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async () => (await lines.next()).value;
-  assert.equal(await next(), 'bound');
-  return { name, next, stop: () => child.kill('SIGKILL') };
-}
 
 /** Runs the program, which is told what happens. */
 async function withSupervisor(env, body) {
