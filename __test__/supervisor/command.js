@@ -35,7 +35,9 @@ function environment(cwd, added) {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(npm_|RUST_CLUSTER_|WEB_CONCURRENCY)/i.test(name),
   );
-  return { ...Object.fromEntries(inherited), XDG_RUNTIME_DIR: runtimeOf(cwd), PWD: cwd, ...added };
+  const runtime = runtimeOf(cwd);
+  // Nor is anything of what else runs as this user seen.
+  return { ...Object.fromEntries(inherited), XDG_RUNTIME_DIR: runtime, TMPDIR: runtime, PWD: cwd, ...added };
 }
 
 function runtimeOf(cwd) {

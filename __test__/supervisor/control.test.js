@@ -22,7 +22,9 @@ const isRoot = process.getuid() === 0;
 let runtime;
 before(() => {
   runtime = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
+  // Nothing of what else runs as this user is seen.
   process.env.XDG_RUNTIME_DIR = runtime;
+  process.env.TMPDIR = runtime;
 });
 after(() => fs.rmSync(runtime, { recursive: true }));
 
@@ -246,17 +248,24 @@ test('of several that want a name which a killed one has left, one gets it, each
   }
 });
 
-test('without a folder of its user alone there is no socket', t => {
+/** A temporary folder for what has no runtime folder, in the place of everybody's. */
+function temporary(t, runtimeFolder) {
   const place = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
-  const { XDG_RUNTIME_DIR, TMPDIR } = process.env;
+  const before = { XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR, TMPDIR: process.env.TMPDIR };
   t.after(() => {
-    process.env.XDG_RUNTIME_DIR = XDG_RUNTIME_DIR;
-    if (TMPDIR === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = TMPDIR;
+    for (const [name, value] of Object.entries(before)) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
     fs.rmSync(place, { recursive: true });
   });
-  delete process.env.XDG_RUNTIME_DIR;
+  process.env.XDG_RUNTIME_DIR = runtimeFolder;
   process.env.TMPDIR = place;
+  return place;
+}
+
+test('without a folder of its user alone there is no socket', t => {
+  const place = temporary(t, '');
   const folder = folders()[0];
   const denied = words =>
     assert.throws(() => open('x'), { code: 'ERR_RUST_CLUSTER_NO_CONTROL', message: words });
@@ -275,16 +284,11 @@ test('without a folder of its user alone there is no socket', t => {
 });
 
 test('a folder that is named and cannot be used is passed over for the temporary one', async t => {
-  const { XDG_RUNTIME_DIR } = process.env;
-  t.after(() => {
-    process.env.XDG_RUNTIME_DIR = XDG_RUNTIME_DIR;
-  });
-  process.env.XDG_RUNTIME_DIR = '/proc/none';
-  const name = `passed-over-${process.pid}`;
-  const control = open(name);
-  assert.equal(path.dirname(control.file), path.join(os.tmpdir(), `rust-cluster-${process.geteuid()}`));
+  const place = temporary(t, '/proc/none');
+  const control = open('shop');
+  assert.equal(control.file, path.join(place, `rust-cluster-${process.geteuid()}`, 'shop.sock'));
   control.serve(async () => 'here');
-  assert.equal(await ask(name, { command: 'ps' }), 'here');
+  assert.equal(await ask('shop', { command: 'ps' }), 'here');
   await control.close();
 });
 
