@@ -191,19 +191,22 @@ for (const [what, END_AT_DRAINING] of [
   ['is not ended before the deadline', ''],
 ]) {
   test(`a stream of events ${what}`, () =>
-    supervising({ ...OPTIONS, drain: 1500, env: { END_AT_DRAINING } }, async supervision => {
-      const port = await supervision.port();
-      const { pid } = await supervision.report('ready');
-      const connection = new Connection(port);
-      connection.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
-      await connection.until(() => connection.text.includes('first'));
-      await supervision.call('reload');
-      await connection.end();
-      assert.equal(connection.text.includes('last'), Boolean(END_AT_DRAINING));
-      await supervision.report('exited', { pid });
-      const deadlines = supervision.reports.filter(({ event }) => event === 'deadline');
-      assert.equal(deadlines.length, END_AT_DRAINING ? 0 : 1);
-    }));
+    supervising(
+      { ...OPTIONS, drain: END_AT_DRAINING ? '20s' : 1500, env: { END_AT_DRAINING } },
+      async supervision => {
+        const port = await supervision.port();
+        const { pid } = await supervision.report('ready');
+        const connection = new Connection(port);
+        connection.write('GET /events HTTP/1.1\r\nHost: x\r\n\r\n');
+        await connection.until(() => connection.text.includes('first'));
+        await supervision.call('reload');
+        await connection.end();
+        assert.equal(connection.text.includes('last'), Boolean(END_AT_DRAINING));
+        await supervision.report('exited', { pid });
+        const deadlines = supervision.reports.filter(({ event }) => event === 'deadline');
+        assert.equal(deadlines.length, END_AT_DRAINING ? 0 : 1);
+      },
+    ));
 }
 
 for (const [KIND, scheme] of [

@@ -25,6 +25,10 @@ function lives(pid) {
   }
 }
 
+/** A worker has a request that it does not answer yet. */
+const held = supervision =>
+  supervision.until('request', () => supervision.stdout.some(line => line.startsWith('held ')));
+
 async function untilGone(pid) {
   while (lives(pid)) await new Promise(setImmediate);
 }
@@ -181,9 +185,7 @@ test('stop(): what is under way is answered, and then all end', () =>
     const before = pids(await supervision.call('status'));
     const { request, response } = send(port, { path: '/hold/x' });
     request.end();
-    // The worker has the request when another one on the same way was answered: each is in its own worker's turn.
-    await get(port);
-    await get(port);
+    await held(supervision);
     supervision.call('stop');
     await supervision.report('draining', { slot: 1 });
     for (const pid of before.filter(lives)) process.kill(pid, 'SIGUSR2');
@@ -197,8 +199,7 @@ test('stop(): what is under way at the deadline is cut off, and the code says so
     const port = await supervision.port();
     const { request, response } = send(port, { path: '/hold/x' });
     request.end();
-    await get(port);
-    await get(port);
+    await held(supervision);
     supervision.call('stop');
     await assert.rejects(response, { code: 'ECONNRESET' });
     assert.deepEqual(await supervision.exit, [3, null]);
@@ -209,8 +210,7 @@ test('stop() again ends all at once', () =>
     const port = await supervision.port();
     const { request, response } = send(port, { path: '/hold/x' });
     request.end();
-    await get(port);
-    await get(port);
+    await held(supervision);
     supervision.call('stop');
     await supervision.report('draining', { slot: 1 });
     supervision.call('stop');
@@ -319,9 +319,7 @@ test('a worker that is told to end by a signal leaves, and is replaced', context
     const [pid] = pids(await supervision.call('status'));
     const { request, response } = send(undefined, { path: '/hold/x', socketPath });
     request.end();
-    const other = send(undefined, { socketPath });
-    other.request.end();
-    await other.response;
+    await held(supervision);
     process.kill(pid, 'SIGTERM');
     await supervision.until('draining', () => supervision.stdout.includes(`draining ${pid}`));
     process.kill(pid, 'SIGUSR2');
@@ -336,7 +334,7 @@ test('a program that knows SIGINT only gets it', () =>
     // It keeps the worker until the deadline.
     const { request, response } = send(port, { path: '/hold/x' });
     request.end();
-    await get(port);
+    await held(supervision);
     supervision.call('stop');
     await assert.rejects(response);
     await supervision.report('exited', { code: 0 });
@@ -350,7 +348,7 @@ test('a program that ignores SIGTERM is killed', () =>
       const port = await supervision.port();
       const { request, response } = send(port, { path: '/hold/x' });
       request.end();
-      await get(port);
+      await held(supervision);
       supervision.call('stop');
       await assert.rejects(response);
       await supervision.report('exited', { signal: 'SIGKILL' });

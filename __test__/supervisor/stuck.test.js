@@ -32,14 +32,10 @@ for (const [url, doing] of [
       const socket = net.connect(port, '127.0.0.1');
       socket.on('error', () => {});
       socket.write(`GET ${url} HTTP/1.1\r\nHost: x\r\n\r\n`);
-      const { worker, slot } = await supervision.report('stuck');
-      const found = await supervision.report('stuck-at', { worker });
-      assert.match(found.doing, doing);
-      const { worker: successor } = await supervision.report('replaced', {
-        slot,
-        cause: 'stuck',
-        old: worker,
-      });
+      // On a busy machine another one may be reported as well; it turns again.
+      const { old: worker, worker: successor } = await supervision.report('replaced', { cause: 'stuck' });
+      const { doing: found } = await supervision.report('stuck-at', { worker });
+      assert.match(found, doing);
       assert.ok(successor > 2);
       const { expected } = await supervision.report('exited', { worker });
       assert.equal(expected, true);

@@ -16,12 +16,13 @@ const secure = { cert: fixture('cert.pem'), key: fixture('key.pem') };
 
 const held = new Map();
 
-/** Answers when another request asks for it, in whichever worker: /hold/NAME is answered by /release/NAME. */
+/** What is held is answered at SIGUSR2. */
 function answer(request, response) {
   const [, what, name] = request.url.split('/');
   switch (what) {
     case 'hold':
       held.set(name, response);
+      process.stdout.write(`held ${process.pid}\n`);
       return;
     case 'events':
       response.writeHead(200, { 'Content-Type': 'text/event-stream' });
