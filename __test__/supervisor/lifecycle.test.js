@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
 const { get, send } = require('../support/http');
-const { supervising, folderFor, program } = require('./supervision');
+const { supervising, folderFor, lives, program, untilGone } = require('./supervision');
 
 const HTTP = program('http.js');
 /** How long nothing may take that these tests do not look at. */
@@ -15,23 +15,9 @@ const OPTIONS = { exec: HTTP, workers: 2, drain: '10s', stuck: 0 };
 
 const pids = ({ value: { workers } }) => workers.map(({ pid }) => pid).sort();
 
-/** Whether a process lives: one that nobody has waited for yet does not. */
-function lives(pid) {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
-  } catch {
-    return false;
-  }
-}
-
 /** A worker has a request that it does not answer yet. */
 const held = supervision =>
   supervision.until('request', () => supervision.stdout.some(line => line.startsWith('held ')));
-
-async function untilGone(pid) {
-  while (lives(pid)) await new Promise(setImmediate);
-}
 
 test('all workers become ready, and status() tells of them', () =>
   supervising({ ...OPTIONS, name: 'shop' }, async supervision => {

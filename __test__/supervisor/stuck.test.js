@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { test } = require('node:test');
-const { supervising, folderFor } = require('./supervision');
+const { supervising, folderFor, untilGone } = require('./supervision');
 
 /** With a program of its own. */
 function supervisingSource(context, source, options, body) {
@@ -42,6 +42,17 @@ for (const [url, doing] of [
       socket.destroy();
     }));
 }
+
+test('a supervisor that is killed leaves no worker behind that is stuck', context =>
+  supervisingSource(context, STUCK, { workers: 1, stuckReport: '1s', stuck: 0 }, async supervision => {
+    const socket = net.connect(await supervision.port(), '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write('GET /loop HTTP/1.1\r\nHost: x\r\n\r\n');
+    const { pid } = await supervision.report('stuck');
+    supervision.process.kill('SIGKILL');
+    await untilGone(pid);
+    socket.destroy();
+  }));
 
 test('maxMemory: a worker that grows beyond it is replaced, the new one first', context => {
   const source = `require('node:net').createServer().listen(0);

@@ -90,6 +90,24 @@ function folderFor(context) {
   return folder;
 }
 
+/** Whether a process lives: one that nobody has waited for yet does not. */
+function lives(pid) {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+}
+
+async function untilGone(pid) {
+  const end = Date.now() + LIMIT;
+  while (lives(pid)) {
+    if (Date.now() > end) throw new Error(`process ${pid} has not ended within ${LIMIT} ms`);
+    await new Promise(resolve => setTimeout(resolve, 10));
+  }
+}
+
 const program = name => path.join(__dirname, 'programs', name);
 
-module.exports = { supervising, folderFor, program };
+module.exports = { supervising, folderFor, lives, program, untilGone };
