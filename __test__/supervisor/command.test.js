@@ -165,6 +165,9 @@ test('ps and scale', async t => {
   const workersOf = async () =>
     JSON.parse((await run(cwd, ['ps', '--json'])).stdout)[0].workers.filter(({ state }) => state === 'ready')
       .length;
+  const [{ workers }] = JSON.parse((await run(cwd, ['ps', '--json'])).stdout);
+  for (const { memory, connections } of workers)
+    assert.ok(memory > 2 ** 20 && connections === 0, JSON.stringify(workers));
   for (const [count, expected] of [
     ['+1', 3],
     ['-2', 1],

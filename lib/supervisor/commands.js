@@ -2,13 +2,27 @@
 
 // What a client of the control socket can ask of a supervisor.
 
+const cluster = require('node:cluster');
+const { boardOf } = require('../cluster/worker_process');
 const errors = require('../errors');
+const { memoryOf } = require('./sampling');
 
 /** What a command tells of, while it is under way. */
 const PROGRESS = ['reload', 'scale', 'stop'];
 
+/** The status, with what the workers use. None of them is asked. */
+async function ps(supervisor) {
+  const { workers, ...status } = supervisor.status();
+  const used = workers.map(async worker => ({
+    ...worker,
+    memory: worker.pid && (await memoryOf(worker.pid)),
+    connections: boardOf(cluster.workers[worker.id] ?? {})?.read()?.taken,
+  }));
+  return { ...status, workers: await Promise.all(used) };
+}
+
 const COMMANDS = {
-  ps: supervisor => supervisor.status(),
+  ps,
   reload: supervisor => supervisor.reload(),
   scale(supervisor, { count, by }) {
     const wanted = Number.isSafeInteger(by) ? supervisor.status().wanted + by : count;

@@ -23,6 +23,11 @@ const amount = (limit, value) => {
   return limit === 'lifetime' ? time(value) : value;
 };
 
+const the = worker => (worker === undefined ? '' : `worker ${worker} `);
+
+/** What they tell is about a slot, or all of it, and names the worker itself. */
+const NOT_OF_WORKERS = new Set(['reload-failed', 'replace-failed', 'scale-failed']);
+
 /** The words for an event: after who it is, and in which colour. */
 const WORDS = {
   starting: ({ version, program, workers, why }) => [
@@ -53,13 +58,18 @@ const WORDS = {
     `reload: ${slots === undefined ? 'all' : plural(slots, 'worker')}, one after the other`,
   ],
   'reload-done': ({ replaced }) => [`reload is done: ${plural(replaced, 'worker')} replaced`, GREEN],
-  'reload-failed': ({ why }) => [`reload failed, the old workers stay: ${why}`, RED],
+  'reload-failed': ({ why, worker }) => [`reload failed, the old workers stay: ${the(worker)}${why}`, RED],
   replacing: ({ cause }) => [`is replaced (${cause})`, GREY],
   replaced: ({ cause }) => [`took over (${cause})`],
-  'replace-failed': ({ cause, why }) => [`could not be replaced (${cause}): ${why}`, RED],
+  'replace-failed': ({ cause, why, worker }) => [
+    `could not be replaced (${cause}): ${the(worker)}${why}`,
+    RED,
+  ],
   draining: ({ within }) => [`takes nothing new, and has ${time(within)} for what is under way`, GREY],
   deadline: ({ signal }) => [`is not done in time: ${signal ?? 'SIGTERM'}, and requests are cut off`, RED],
   killed: () => ['was killed', RED],
+  broken: ({ why }) => [why, RED],
+  'stuck-at': ({ doing }) => [doing, RED],
   stuck: report => [`is stuck: its loop has not turned for ${time(report.for)}`, RED],
   'turns-again': () => ['turns again', GREEN],
   'limit-refused': ({ limit, value, most }) => [
@@ -68,7 +78,7 @@ const WORDS = {
   ],
   scaling: ({ from, to }) => [`from ${from} to ${plural(to, 'worker')}`],
   scaled: ({ count }) => [`scaled${count === undefined ? '' : ` to ${plural(count, 'worker')}`}`, GREEN],
-  'scale-failed': ({ why }) => [`scale failed: ${why}`, RED],
+  'scale-failed': ({ why, worker }) => [`scale failed: ${the(worker)}${why}`, RED],
   stopping: ({ delay }) => [delay ? `stops in ${time(delay)}, and serves until then` : 'stops'],
   'gave-up': ({ why }) => [`gives up: ${why}`, RED],
   stopped: ({ code }) => [`has stopped (${code})`, code ? RED : undefined],
@@ -104,7 +114,8 @@ function line(report, coloured = false) {
   // The first time the command says why there are so many; later it is a matter of course.
   if (SILENT.has(event) || (event === 'all-ready' && !report.why)) return undefined;
   const [text, colour] = (Object.hasOwn(WORDS, event) ? WORDS[event] : plain)(report);
-  const who = worker === undefined ? '' : `worker ${worker}${pid === undefined ? '' : ` (pid ${pid})`} `;
+  const isOfWorker = worker !== undefined && !NOT_OF_WORKERS.has(event);
+  const who = isOfWorker ? `worker ${worker}${pid === undefined ? '' : ` (pid ${pid})`} ` : '';
   const clock = new Date(report.time ?? Date.now()).toTimeString().slice(0, 8);
   // What a worker has said may be anything.
   const said = printable(`${who}${text}`);
@@ -151,4 +162,4 @@ class Output {
   }
 }
 
-module.exports = { Output, line, time, size };
+module.exports = { Output, line, time, size, WORDS, SILENT };
