@@ -27,6 +27,26 @@ fn a_stream_cut_at_every_byte_gives_the_same_frames() {
 }
 
 #[test]
+fn little_is_asked_for_until_a_read_finds_as_much() {
+    let (mut near, far) = UnixStream::pair().unwrap();
+    let mut incoming = Incoming::new(LIMIT);
+    // Not the spare one of another test.
+    incoming.buffer = vec![0; 2 * FIRST_READ];
+    let mut send = |length| {
+        near.write_all(&Header { length, kind: Kind::Json, descriptor: false }.encode()).unwrap();
+        near.write_all(&vec![b'1'; length]).unwrap();
+    };
+    send(1);
+    assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Last);
+    assert_eq!(incoming.buffer.len(), 2 * FIRST_READ);
+    send(4 * FIRST_READ);
+    assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Some);
+    assert_eq!(incoming.buffer.len(), 2 * FIRST_READ);
+    assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Last);
+    assert!(incoming.buffer.len() >= READ);
+}
+
+#[test]
 fn a_descriptor_that_no_frame_announces_ends_the_stream() {
     let (near, far) = socket::pair(SockType::Stream).unwrap();
     let frame = Header { length: 0, kind: Kind::Json, descriptor: false }.encode();
