@@ -14,19 +14,25 @@ const COLOURS = {
   'rust-none': ['#f5b083', '#9b5220'],
 };
 
-const variables = shade =>
-  Object.entries(COLOURS)
+const variables = (colours, shade) =>
+  Object.entries(colours)
     .map(([name, shades]) => `--${name}: ${shades[shade]};`)
     .join(' ');
 
-const STYLE = `
-svg { color: #1f2328; ${variables(0)} }
+const style = colours => `
+svg { color: #1f2328; ${variables(colours, 0)} }
 text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif }
-@media (prefers-color-scheme: dark) { svg { color: #f0f6fc; ${variables(1)} } }
+@media (prefers-color-scheme: dark) { svg { color: #f0f6fc; ${variables(colours, 1)} } }
 `;
 
+/** How Plot is to colour what has these colours. */
+const scale = colours => ({
+  domain: Object.keys(colours),
+  range: Object.keys(colours).map(name => `var(--${name})`),
+});
+
 /** How Plot is to colour a rival. */
-const COLOUR = { domain: Object.keys(COLOURS), range: Object.keys(COLOURS).map(name => `var(--${name})`) };
+const COLOUR = scale(COLOURS);
 
 /**
  * @typedef {(Plot: typeof import('@observablehq/plot'), document: Document) => Element} Chart
@@ -36,11 +42,11 @@ const COLOUR = { domain: Object.keys(COLOURS), range: Object.keys(COLOURS).map(n
  * Draws charts, one below the other or in columns.
  * @param {string} title
  * @param {Chart[]} charts all of one width
- * @param {{ columns?: number, legend?: { name: string, title: string }[] }} [options] `legend`: the rivals that the
- *   charts tell apart by colour alone
+ * @param {{ columns?: number, legend?: { name: string, title: string }[], colours?: Record<string, string[]> }} [options] `legend`: the rivals that the
+ *   charts tell apart by colour alone; `colours`: of those that are no rivals
  * @returns {Promise<string>} an SVG document
  */
-async function picture(title, charts, { columns = 1, legend = [] } = {}) {
+async function picture(title, charts, { columns = 1, legend = [], colours = COLOURS } = {}) {
   const Plot = await import('@observablehq/plot');
   const { document } = parseHTML('<html><body></body></html>');
   const drawn = charts.map(chart => chart(Plot, document));
@@ -62,7 +68,7 @@ async function picture(title, charts, { columns = 1, legend = [] } = {}) {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" ${attributes}>`,
     `<title>${escaped(title)}</title>`,
-    `<style>${STYLE}</style>`,
+    `<style>${style(colours)}</style>`,
     `<text y="16" fill="currentColor" font-weight="600">${escaped(title)}</text>`,
     `<text y="38" fill="currentColor">${entries.join('\u2003')}</text>`,
     ...drawn.map(svg => svg.outerHTML),
@@ -70,4 +76,4 @@ async function picture(title, charts, { columns = 1, legend = [] } = {}) {
   ].join('\n');
 }
 
-module.exports = { picture, COLOUR };
+module.exports = { picture, scale, COLOUR };

@@ -116,31 +116,25 @@ impl Rotation {
     /// At rest that is the first in the line, and no other is looked at. What is known may be old, so nobody is *the*
     /// least busy: whoever is busy gets nothing, and the rest have their turn.
     pub fn next_least_busy(&mut self, mut load: impl FnMut(WorkerId) -> Option<Load>) -> Option<WorkerId> {
-        let mut others = None;
-        let mut first = None;
+        let mut takes_nothing = None;
+        let mut taking = Vec::new();
         for (position, worker) in self.line.iter().enumerate() {
             match load(*worker) {
+                Some(Load { takes: true, wait }) if taking.is_empty() && wait <= BUSY => return self.choose(position),
                 Some(Load { takes: true, wait }) => {
-                    first = Some((position, wait));
-                    break;
+                    taking.push((position, wait));
+                    if wait * ALIKE <= BUSY {
+                        // Whoever comes after it makes no difference.
+                        break;
+                    }
                 }
-                Some(_) => others = others.or(Some(position)),
+                Some(_) => takes_nothing = takes_nothing.or(Some(position)),
                 None => {}
             }
         }
-        let Some((position, wait)) = first else { return self.choose(others?) };
-        if wait <= BUSY {
-            return self.choose(position);
-        }
-        let mut candidates = vec![(position, wait)];
-        for (position, worker) in self.line.iter().enumerate().skip(position + 1) {
-            if let Some(Load { takes: true, wait }) = load(*worker) {
-                candidates.push((position, wait));
-            }
-        }
-        let quickest = candidates.iter().map(|(_, wait)| *wait).min()?;
+        let Some(quickest) = taking.iter().map(|(_, wait)| *wait).min() else { return self.choose(takes_nothing?) };
         let enough = BUSY.max(quickest * ALIKE);
-        let (position, _) = candidates.into_iter().find(|(_, wait)| *wait <= enough)?;
+        let (position, _) = taking.into_iter().find(|(_, wait)| *wait <= enough)?;
         self.choose(position)
     }
 

@@ -17,7 +17,8 @@ use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use nix::time::{clock_gettime, ClockId};
 
@@ -82,6 +83,13 @@ const COUNTS: f64 = 1e8;
 pub fn now() -> u64 {
     // There is such a clock in every kernel.
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| nanoseconds(time.into()))
+}
+
+/// A time of this process, as boards have it.
+fn at(time: Instant) -> u64 {
+    static BOTH: OnceLock<(Instant, u64)> = OnceLock::new();
+    let &(one, other) = BOTH.get_or_init(|| (Instant::now(), now()));
+    other.saturating_add(nanoseconds(time.saturating_duration_since(one)))
 }
 
 /// How long this thread had a processor, all in all.
@@ -209,12 +217,11 @@ impl Board {
         Duration::from_nanos(wait as u64).min(LONGEST)
     }
 
-    /// As [`expected_wait`](Self::expected_wait) at this moment, where it may be longer than `much`; else no clock is
-    /// looked at, and it is nothing.
-    pub fn expected_wait_above(&self, much: Duration) -> Duration {
+    /// As [`expected_wait`](Self::expected_wait), where it may be longer than `much`; else it is nothing.
+    pub fn expected_wait_above(&self, much: Duration, now: Instant) -> Duration {
         let written = f64::from_bits(self.numbers().expected_wait.load(Ordering::Relaxed));
         if written > much.as_nanos() as f64 {
-            self.expected_wait(now())
+            self.expected_wait(at(now))
         } else {
             Duration::ZERO
         }

@@ -104,7 +104,7 @@ impl Worker {
 
     /// What is known of it, for the policy.
     pub fn load(&mut self, now: Instant) -> Load {
-        let wait = self.board.as_ref().map_or(Duration::ZERO, |board| board.expected_wait_above(BUSY));
+        let wait = self.board.as_ref().map_or(Duration::ZERO, |board| board.expected_wait_above(BUSY, now));
         Load { takes: self.is_prompt(now), wait }
     }
 
