@@ -240,3 +240,14 @@ fn what_is_stuck_goes_before_what_a_reload_replaces_next() {
     let actions = [diagnosed, drain(1), signalled, drain(2), Action::Reloaded { replaced: 3 }];
     assert_eq!((play.taken(), play.last_worker), (actions.to_vec(), 6));
 }
+
+#[test]
+fn other_options_hold_from_then_on_and_the_number_of_slots_stays() {
+    let mut play = Play::running(Options::new(2));
+    play.supervisor.configure(Options { drain: 7, jitter: 0.0, ..Options::new(1) });
+    play.tell(Event::Reload { worker: None });
+    play.listen(3);
+    play.listen(4);
+    let drain = |worker| Action::Drain { worker, within: 7 };
+    assert_eq!(play.taken(), [drain(1), drain(2), Action::Reloaded { replaced: 2 }]);
+}
