@@ -181,6 +181,35 @@ test('ps and scale', async t => {
   assert.equal(await workersOf(), 2);
 });
 
+test('two supervisors run side by side, and two who ask for a reload at once both hear of its end', async t => {
+  const cwd = folder(t, LISTENING);
+  const [one, other] = ['one', 'other'].map(name => start(t, cwd, ['-i', '2', '--name', name, 'app.js']));
+  await Promise.all([one.port(), other.port()]);
+  const reloads = await Promise.all([
+    run(cwd, ['reload', 'one', '--json']),
+    run(cwd, ['reload', 'one', '--json']),
+  ]);
+  for (const { code, stdout } of reloads) {
+    const { ok, result } = JSON.parse(stdout.trim().split('\n').at(-1));
+    assert.deepEqual([code, ok, result], [0, true, { replaced: 2 }]);
+  }
+  const { stdout } = await run(cwd, ['ps', '--json']);
+  const names = JSON.parse(stdout).map(({ name, workers }) => [
+    name,
+    workers.filter(({ state }) => state === 'ready').length,
+  ]);
+  assert.deepEqual(names, [
+    ['one', 2],
+    ['other', 2],
+  ]);
+  assert.equal(other.reports.filter(({ event }) => event === 'reload-started').length, 0);
+  const wrong = await run(cwd, ['reload', 'third']);
+  assert.deepEqual(
+    [wrong.code, /Those that run: one, other \[ERR_RUST_CLUSTER_NOT_RUNNING\]/.test(wrong.stderr)],
+    [1, true],
+  );
+});
+
 test('stop stops, and who asked for it hears the end', async t => {
   const cwd = folder(t, LISTENING);
   const supervised = start(t, cwd, ['-i', '2', '--name', 'shop', 'app.js']);
