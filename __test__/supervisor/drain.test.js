@@ -55,7 +55,7 @@ class Connection {
   }
 
   async end() {
-    while (!this.ended) await once(this.socket, 'look');
+    while (!this.ended) await once(this.socket, 'look', { signal: AbortSignal.timeout(30_000) });
   }
 }
 
@@ -164,6 +164,19 @@ test('a request with a body is answered, however early', () =>
       assert.match(connection.text, /200 OK[\s\S]*Connection: close/);
     },
   ));
+
+test('at the end idle connections do not keep a worker that a signal has told first', () =>
+  supervising({ ...OPTIONS, drain: '1h', env: { KEEP_ALIVE: '3600000' } }, async supervision => {
+    const idle = new Connection(await supervision.port());
+    idle.write(REQUEST);
+    await idle.answered(1);
+    const { pid } = await supervision.report('ready');
+    process.kill(pid, 'SIGINT');
+    await supervision.until('draining', () => supervision.stdout.includes(`draining ${pid}`));
+    supervision.call('stop');
+    await idle.end();
+    assert.deepEqual(await supervision.exit, [0, null]);
+  }));
 
 test('an answer that the client has not taken yet is not cut short', () => {
   let idle;

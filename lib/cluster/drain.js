@@ -13,11 +13,13 @@ const native = require('../native').load();
 const LOOK = 25;
 
 /**
- * From which part of its time on a worker ends idle connections, and until when; before, clients of HTTP/2 are told. Where
+ * When a worker begins to end idle connections, and when all are to have ended; before, clients of HTTP/2 are told. Where
  * others serve on it is late: by then nearly all have come by. Where nobody does, their clients look elsewhere soon.
  */
-const WHILE_OTHERS_SERVE = { first: 0.5, last: 0.9 };
-const AT_THE_END = { first: 0.05, last: 0.1 };
+const timesOf = ({ within, alone }) =>
+  alone
+    ? { first: Math.min(within * 0.05, 1000), last: Math.min(within * 0.1, 2500) }
+    : { first: within * 0.5, last: within * 0.9 };
 
 /** How long a client may take to hear that a session ends, in ms: what it has sent until then is answered. */
 const UNTOLD = 500;
@@ -30,10 +32,10 @@ const EVERY_STREAM = 2 ** 31 - 1;
  * @param {() => Iterable<import('node:net').Server>} what.servers those that listen now
  * @param {Map<object, Set<import('node:http2').Http2Session>>} what.sessions those that are open, by their server
  * @param {number} what.within how many milliseconds there are
- * @param {boolean} what.alone whether no other worker serves on
+ * @param {boolean} what.alone whether no other worker serves on; it may become so
  */
-function drain({ servers, sessions, within, alone }) {
-  const { first, last } = alone ? AT_THE_END : WHILE_OTHERS_SERVE;
+function drain(what) {
+  const { servers, sessions } = what;
   const found = new Set();
   const find = () => {
     for (const server of servers()) {
@@ -47,10 +49,10 @@ function drain({ servers, sessions, within, alone }) {
   const timer = setInterval(() => {
     find();
     const passed = performance.now() - start;
-    const idleToo = passed >= within * first;
-    for (const open of sessions.values()) endSome(untold(open), within * first - passed, endSession);
-    for (const server of idleToo ? found : [])
-      endSome(idleConnections(server), within * last - passed, endIdle);
+    const { first, last } = timesOf(what);
+    const idleToo = passed >= first;
+    for (const open of sessions.values()) endSome(untold(open), first - passed, endSession);
+    for (const server of idleToo ? found : []) endSome(idleConnections(server), last - passed, endIdle);
   }, LOOK);
   timer.unref();
 }

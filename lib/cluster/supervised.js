@@ -16,6 +16,7 @@ class Supervised {
   #child;
   #worker;
   #within;
+  #leaving;
   /** The open sessions of each server of HTTP/2: most versions of Node keep no list. */
   #sessions = new Map();
 
@@ -77,10 +78,14 @@ class Supervised {
    * @param {boolean} [message.alone] whether no other worker serves on
    */
   drain({ within, alone = false }) {
-    if (this.drains) return;
+    // Ctrl+C may have told us before the supervisor does.
+    if (this.drains) {
+      this.#leaving.alone ||= alone;
+      return;
+    }
     this.drains = true;
-    const { drain } = require('./drain');
-    drain({ servers: () => this.#child.servers, sessions: this.#sessions, within, alone });
+    this.#leaving = { servers: () => this.#child.servers, sessions: this.#sessions, within, alone };
+    require('./drain').drain(this.#leaving);
     this.#worker.emit('draining', { within });
   }
 }
