@@ -352,15 +352,18 @@ fn a_proxy_says_who_the_client_is_and_nothing_else_is_taken() {
     let acceptor = Acceptor::start().unwrap();
     let mut still = Still::with_dispatch(&acceptor, 1, behind_proxies(&["127.0.0.0/8"], Policy::RoundRobin));
     // A second header is no header.
-    let mut client = still.connect();
     let said = [LINE, LINE, b"GET /"].concat();
-    for byte in &said[..LINE.len()] {
-        still.say(&mut client, &[*byte]);
+    // Byte by byte, and all at once.
+    for first in [1, said.len()] {
+        let mut client = still.connect();
+        for piece in said[..LINE.len().max(first)].chunks(first) {
+            still.say(&mut client, piece);
+        }
+        client.write_all(&said[LINE.len().max(first)..]).unwrap();
+        let connection = still.take(1);
+        assert_eq!(connection.peer, Some("192.0.2.1:56324".parse().unwrap()));
+        assert_eq!(read(connection, said.len() - LINE.len()), said[LINE.len()..]);
     }
-    client.write_all(&said[LINE.len()..]).unwrap();
-    let connection = still.take(1);
-    assert_eq!(connection.peer, Some("192.0.2.1:56324".parse().unwrap()));
-    assert_eq!(read(connection, said.len() - LINE.len()), said[LINE.len()..]);
 }
 
 #[test]
