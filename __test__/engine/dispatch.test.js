@@ -13,6 +13,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 const tls = require('node:tls');
 const { send } = require('../support/http');
+const proc = require('../support/proc');
 const { run } = require('../support/program');
 const way = require('../support/way');
 
@@ -103,7 +104,7 @@ test('where the owner is stopped another serves its clients, and with strict the
   for (const owner of ['prefer', 'strict']) {
     await dispatching({ policy: 'sticky', sticky: { by: 'socket.io', owner } }, {}, async port => {
       const { slot, id, pid } = await ask(port);
-      process.kill(pid, 'SIGSTOP');
+      proc.stop(pid);
       try {
         const answer = ask(port, query(id));
         // Others do not wait.
