@@ -13,7 +13,7 @@ export const workerClass: Same<cluster.Cluster['Worker'], nodeCluster.Cluster['W
 export const options: Same<cluster.WorkerOptions, nodeCluster.WorkerOptions> = true;
 export const settings: Same<cluster.ClusterSettings, nodeCluster.ClusterSettings> = true;
 export const address: Same<cluster.Address, nodeCluster.Address> = true;
-export const workerEvents: Same<cluster.WorkerEventMap, nodeCluster.WorkerEventMap> = true;
+export const workerEvents: Same<Omit<cluster.WorkerEventMap, 'draining'>, nodeCluster.WorkerEventMap> = true;
 export const clusterEvents: Same<cluster.ClusterEventMap, nodeCluster.ClusterEventMap> = true;
 export const names: Same<
   keyof cluster.Cluster | keyof cluster.Worker | keyof cluster.ClusterSettings | keyof cluster.Address,
