@@ -55,8 +55,17 @@ pub fn notify(socket: &str, state: State, status: Option<&str>) -> Result<()> {
     let sender = UnixDatagram::unbound().map_err(|error| failed("socket", &error))?;
     sender.set_write_timeout(Some(PATIENCE)).map_err(|error| failed("setsockopt", &error))?;
     sender.connect_addr(&address_of(socket)?).map_err(|error| failed("connect", &error))?;
-    sender.send(text.as_bytes()).map_err(|error| failed("send", &error))?;
-    Ok(())
+    send(&sender, text.as_bytes()).map_err(|error| failed("send", &error))
+}
+
+/// A wait with a limit is ended by every signal that this thread handles.
+fn send(sender: &UnixDatagram, bytes: &[u8]) -> io::Result<()> {
+    loop {
+        match sender.send(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.map(drop),
+        }
+    }
 }
 
 /// How often the manager wants to hear that the service is alive, in microseconds; `None` if it does not, or another
