@@ -314,6 +314,50 @@ test('a worker that is told to end by a signal leaves, and is replaced', context
   });
 });
 
+// Ctrl+C and systemd signal the workers as well as the supervisor, and it may be that the supervisor's word comes first.
+test('stop(): a worker that gets the same signal as its supervisor, and later, cuts nothing off', () =>
+  supervising(
+    { ...OPTIONS, workers: 1, drain: '1h', env: { SIGNAL_AT_DRAINING: 'SIGINT' } },
+    async supervision => {
+      const port = await supervision.port();
+      const { request, response } = send(port, { path: '/hold/x' });
+      request.end();
+      await held(supervision);
+      const [pid] = pids(await supervision.call('status'));
+      supervision.call('stop');
+      await supervision.until('draining', () => supervision.stdout.includes(`draining ${pid}`));
+      process.kill(pid, 'SIGUSR2');
+      assert.equal((await response).body, 'released');
+      assert.deepEqual(await supervision.exit, [0, null]);
+    },
+  ));
+
+for (const [when, env] of [
+  ['that was signalled with its group', { SIGNAL_AT_DRAINING: 'SIGTERM' }],
+  ['that was not', {}],
+])
+  test(`stop(): at the deadline a worker ${when} ends with SIGTERM`, () =>
+    supervising({ ...OPTIONS, workers: 1, drain: 500, killTimeout: '1h', env }, async supervision => {
+      const port = await supervision.port();
+      const { request, response } = send(port, { path: '/hold/x' });
+      request.end();
+      await held(supervision);
+      supervision.call('stop');
+      await assert.rejects(response, { code: 'ECONNRESET' });
+      await supervision.report('exited', { signal: 'SIGTERM' });
+      assert.deepEqual(await supervision.exit, [3, null]);
+    }));
+
+test('a worker that is not ready in time ends with SIGTERM', context => {
+  const exec = path.join(folderFor(context), 'app.js');
+  fs.writeFileSync(exec, 'setInterval(() => {}, 1000);');
+  const options = { ...OPTIONS, exec, workers: 1, readyTimeout: 500, killTimeout: '1h' };
+  return supervising(options, async supervision => {
+    await supervision.report('exited', { signal: 'SIGTERM' });
+    assert.deepEqual(await supervision.exit, [1, null]);
+  });
+});
+
 test('a program that knows SIGINT only gets it', () =>
   supervising({ ...OPTIONS, workers: 1, drain: 200, env: { ONLY_SIGINT: '1' } }, async supervision => {
     const port = await supervision.port();

@@ -93,6 +93,7 @@ class Child {
     channel.oncontrol = (message, fd) => {
       if (fd >= 0) native.close(fd);
       if (message?.act === 'drain') this.supervised?.drain(message);
+      else if (message?.act === 'end') this.supervised?.end();
       else if (message?.act === 'disconnect') this.#closeAll(worker.state !== 'disconnecting');
     };
     process.once('disconnect', () => {

@@ -17,6 +17,9 @@ class Supervised {
   #worker;
   #within;
   #leaving;
+  /** Whether the next signal is its end. */
+  #warned = false;
+  #onsignals = { SIGTERM: () => this.#onsignal('SIGTERM'), SIGINT: () => this.#onsignal('SIGINT') };
   /** The open sessions of each server of HTTP/2: most versions of Node keep no list. */
   #sessions = new Map();
 
@@ -33,30 +36,40 @@ class Supervised {
     process.on('uncaughtExceptionMonitor', error => {
       channel.sendControl({ act: 'lastWords', lines: linesOf(error) });
     });
-    for (const signal of ['SIGTERM', 'SIGINT']) this.#leaveAt(signal);
+    for (const [signal, listener] of Object.entries(this.#onsignals)) process.on(signal, listener);
   }
 
-  /** Ctrl+C and systemd signal all processes at once: who has no listener of its own leaves, and ends at the second. */
-  #leaveAt(signal) {
-    const leave = () => {
-      if (process.listenerCount(signal) > 1) return;
-      if (signal === 'SIGTERM' && process.listenerCount('SIGINT') > 1) {
-        // Programs that were written for pm2 know no other.
-        process.emit('SIGINT', 'SIGINT', 2);
-      } else if (this.drains) {
-        // What the program has begun besides its answers has a moment to come to its end.
-        const end = () => {
-          process.off(signal, leave);
-          process.kill(process.pid, signal);
-        };
-        if (process.connected) end();
-        else setTimeout(end, GRACE).unref();
-      } else {
-        this.drain({ within: this.#within });
-        this.#worker.disconnect();
-      }
-    };
-    process.on(signal, leave);
+  /**
+   * Ctrl+C and systemd signal all processes at once, and the supervisor's word of it may come first: who has no listener
+   * of its own leaves at the first signal, and ends at the second.
+   */
+  #onsignal(signal) {
+    if (process.listenerCount(signal) > 1) return;
+    if (signal === 'SIGTERM' && process.listenerCount('SIGINT') > 1) {
+      // Programs that were written for pm2 know no other.
+      process.emit('SIGINT', 'SIGINT', 2);
+    } else if (!process.connected) {
+      // What the program has begun besides its answers has a moment to come to its end.
+      setTimeout(() => this.#die(signal), GRACE).unref();
+    } else if (this.#warned) {
+      this.#die(signal);
+    } else {
+      this.#warned = true;
+      if (this.drains) return;
+      this.drain({ within: this.#within });
+      this.#worker.disconnect();
+    }
+  }
+
+  #die(signal) {
+    process.off(signal, this.#onsignals[signal]);
+    process.kill(process.pid, signal);
+  }
+
+  /** The supervisor's SIGTERM is to end it: that one comes next, or was the first and came before. */
+  end() {
+    if (this.#warned) this.#onsignal('SIGTERM');
+    this.#warned = true;
   }
 
   /** A server listens. */

@@ -133,7 +133,7 @@ class Supervisor extends EventEmitter {
   #acts = {
     fork: action => this.#fork(action),
     drain: ({ worker, within }) => this.#drain(worker, within),
-    signal: ({ worker, signal }) => this.#workers.get(worker)?.process.kill(signal),
+    signal: ({ worker, signal }) => this.#signal(worker, signal),
     diagnose: ({ worker }) => this.#diagnose(worker),
     report: ({ report }) => this.#report(report),
     reloaded: ({ replaced }) => this.#settle('reload', ({ resolve }) => resolve({ replaced })),
@@ -206,6 +206,14 @@ class Supervisor extends EventEmitter {
     const alone = this.#core.status().state === 'stopping';
     channelOf(worker.process)?.sendControl({ act: 'drain', within, alone });
     worker.disconnect();
+  }
+
+  #signal(id, signal) {
+    const worker = this.#workers.get(id);
+    if (!worker) return;
+    // It may have had one like that before, with its whole group, and goes on since.
+    if (signal === 'SIGTERM') channelOf(worker.process)?.sendControl({ act: 'end' });
+    worker.process.kill(signal);
   }
 
   async #diagnose(id) {

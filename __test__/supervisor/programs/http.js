@@ -9,7 +9,15 @@ const https = require('node:https');
 const http2 = require('node:http2');
 const path = require('node:path');
 
-const { SOCKET, KIND = 'http', KEEP_ALIVE, END_AT_DRAINING, IGNORE, ONLY_SIGINT } = process.env;
+const {
+  SOCKET,
+  KIND = 'http',
+  KEEP_ALIVE,
+  END_AT_DRAINING,
+  SIGNAL_AT_DRAINING,
+  IGNORE,
+  ONLY_SIGINT,
+} = process.env;
 
 const fixture = name => fs.readFileSync(path.join(__dirname, '../../engine/fixtures', name));
 const secure = { cert: fixture('cert.pem'), key: fixture('key.pem') };
@@ -72,6 +80,7 @@ if (SOCKET) server.listen(SOCKET);
 else server.listen(0, '127.0.0.1');
 
 cluster.worker.on('draining', () => {
+  if (SIGNAL_AT_DRAINING) process.kill(process.pid, SIGNAL_AT_DRAINING);
   process.stdout.write(`draining ${process.pid}\n`);
   if (END_AT_DRAINING) held.get('events')?.end('data: last\n\n');
 });
