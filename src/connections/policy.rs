@@ -9,9 +9,6 @@ use crate::connections::sticky::Sticky;
 /// The number of a worker: its `id` in JavaScript.
 pub type WorkerId = u32;
 
-/// The place that a worker fills: a worker that replaces another has its slot.
-pub type Slot = u32;
-
 /// What a listener does with its connections.
 #[derive(Debug, Clone, Default)]
 pub struct Dispatch {

@@ -8,7 +8,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::connections::peek::Place;
-use crate::connections::policy::Slot;
+
+/// The place that a worker fills: a worker that replaces another has its slot.
+pub type Slot = u32;
 
 /// Between the slot and the rest of an id that carries one. socket.io's own ids do not have it.
 const SEPARATOR: u8 = b'~';

@@ -79,7 +79,8 @@ use parking_lot::Mutex;
 
 use crate::connections::handoff::{ListenerId, Queue};
 use crate::connections::listen::Opened;
-use crate::connections::policy::{Dispatch, Slot, WorkerId};
+use crate::connections::policy::{Dispatch, WorkerId};
+use crate::connections::sticky::Slot;
 use crate::os::error::{Error, Result};
 use crate::os::sync::thread::JoinHandle;
 use crate::os::thread;

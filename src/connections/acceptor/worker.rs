@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::EpollFlags;
 
 use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
-use crate::connections::policy::{Load, Slot, BUSY};
+use crate::connections::policy::{Load, BUSY};
+use crate::connections::sticky::Slot;
 use crate::os::error::Result;
 use crate::processes::board::Board;
 
