@@ -5,6 +5,8 @@
 // @ts-ignore
 import type { EventEmitter } from 'node:events';
 
+import type cluster = require('./index');
+
 /**
  * Starts a program in several worker processes, keeps them running, and replaces them without losing a request. The
  * command `rust-cluster` is made of it. What is wrong with `options` is thrown at once: `ERR_RUST_CLUSTER_BAD_OPTION`,
@@ -42,6 +44,13 @@ export interface SuperviseOptions {
   name?: string;
   /** How many workers. Default: `'auto'`, as many as affinity and quotas of processor time allow. */
   workers?: number | 'auto';
+  /**
+   * Which worker gets a connection: as `dispatch` of `cluster.setupPrimary()`. Default: `'least-busy'`. An address that is
+   * listened on already keeps what it has.
+   */
+  dispatch?: cluster.ClusterSettings['dispatch'];
+  /** The worker that the client had before; by what it is known, as `sticky.by` there. */
+  sticky?: 'address' | 'socket.io' | { cookie: string } | { header: string } | { query: string };
   /** A worker is ready only once it has called `process.send('ready')`. Default: false, once it listens. */
   waitReady?: boolean;
   /** A worker that is not ready by then has failed; 0: no limit. Default: 60 s. */

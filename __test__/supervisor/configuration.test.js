@@ -93,6 +93,8 @@ test('each option that may stand on a command line may stand in the environment'
     restarts: '3/4s',
     watch: 'a:b',
     format: 'json',
+    dispatch: 'round-robin',
+    sticky: 'cookie:sid',
   };
   for (const { name, kind, only } of OPTIONS) {
     const environment = { [variable(name)]: values[kind] ?? '[]' };
@@ -218,6 +220,11 @@ test('what is wrong in the environment is said, and what others have there is le
     RUST_CLUSTER_DRIAN: '5s',
   });
   await fails(start, BAD, ['RUST_CLUSTER_DRAIN', "Received '-5'"], '', { RUST_CLUSTER_DRAIN: '-5' });
+  for (const by of ['adress', 'cookie', 'cookie:', 'cookie:a b', 'body:x'])
+    await fails(start, BAD, ["'cookie:NAME'", `Received '${by}'`], '', { RUST_CLUSTER_STICKY: by });
+  await fails(start, BAD, ['settings.dispatch.policy', "Received 'busy'"], '', {
+    RUST_CLUSTER_DISPATCH: 'busy',
+  });
   // What Kubernetes sets for a service of our name.
   const others = {
     RUST_CLUSTER_SERVICE_HOST: '10.0.0.1',

@@ -41,6 +41,28 @@ test('all workers become ready, and status() tells of them', () =>
     );
   }));
 
+test('sticky: a client has one worker, and after a reload the one in its place', () =>
+  supervising({ ...OPTIONS, workers: 3, sticky: { header: 'x-client' } }, async supervision => {
+    const port = await supervision.port();
+    const ask = async client => {
+      const { request, response } = send(port, { headers: { 'x-client': client } });
+      request.end();
+      const pid = Number((await response).body);
+      const { workers } = (await supervision.call('status')).value;
+      return { pid, slot: workers.find(worker => worker.pid === pid).slot };
+    };
+    const clients = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const first = await Promise.all(clients.map(ask));
+    for (let i = 0; i < 3; i++) assert.deepEqual(await Promise.all(clients.map(ask)), first);
+    await supervision.call('reload');
+    const later = await Promise.all(clients.map(ask));
+    assert.deepEqual(
+      later.map(({ slot }) => slot),
+      first.map(({ slot }) => slot),
+    );
+    for (const [index, { pid }] of later.entries()) assert.notEqual(pid, first[index].pid);
+  }));
+
 test('reload(): every worker is replaced, the new one is ready before the old one leaves', () =>
   supervising(OPTIONS, async supervision => {
     await supervision.port();

@@ -109,12 +109,37 @@ const KINDS = {
     text: pair('/', (count, within) => ({ count: number(count), within })),
     read: value => members(value, maxRestarts),
   },
+  dispatch: {
+    expects: value =>
+      `a policy, 'least-busy' or 'round-robin', or what setupPrimary({ dispatch }) takes (${whyNot(value)})`,
+    read: value => (whyNot(value) === undefined ? value : undefined),
+  },
+  sticky: {
+    expects:
+      "'address', 'socket.io', { cookie }, { header } or { query }; as text 'cookie:NAME', 'header:NAME' or 'query:NAME'",
+    text(text) {
+      const [place, ...name] = text.split(':');
+      return name.length === 0 ? text : { [place]: name.join(':') };
+    },
+    read: by => (whyNot({ policy: 'sticky', sticky: { by } }) === undefined ? by : undefined),
+  },
   watch: {
     expects: 'true, false or a list of paths',
     text: text => KINDS.boolean.text(text) ?? text.split(path.delimiter),
     read: value => (typeof value === 'boolean' ? value : list(value)),
   },
 };
+
+/** What is wrong with settings of cluster.setupPrimary({ dispatch }), if something is. */
+function whyNot(dispatch) {
+  try {
+    require('../cluster/dispatch').dispatchSettings(dispatch);
+  } catch ({ message }) {
+    return message.split('. Received')[0];
+  }
+}
+
+const expected = ({ expects }, value) => (typeof expects === 'function' ? expects(value) : expects);
 
 function isEnvironmentValue(value) {
   return typeof value === 'string' && !value.includes('\0');
@@ -169,6 +194,18 @@ const OPTIONS = [
     also: 'instances',
     value: 'auto',
     help: 'how many; auto: what affinity and quotas allow, or WEB_CONCURRENCY',
+  },
+  {
+    name: 'dispatch',
+    kind: 'dispatch',
+    argument: 'POLICY',
+    help: 'which worker gets a connection: least-busy (the default) or round-robin',
+  },
+  {
+    name: 'sticky',
+    kind: 'sticky',
+    argument: 'BY',
+    help: 'who had the client, by address, socket.io, or cookie:, header: or query:NAME',
   },
   { name: 'waitReady', kind: 'boolean', value: false, help: "ready only after process.send('ready')" },
   {
@@ -304,9 +341,9 @@ const variable = name => `RUST_CLUSTER_${kebab(name).replaceAll('-', '_').toUppe
  * @param {string} where what an error names: `--drain`, `RUST_CLUSTER_DRAIN`
  */
 function fromText({ kind }, text, where) {
-  const { expects, read, text: parse = given => given } = KINDS[kind];
+  const { read, text: parse = given => given } = KINDS[kind];
   const given = parse(text);
-  if (read(given) === undefined) throw errors.badOption(where, expects, text);
+  if (read(given) === undefined) throw errors.badOption(where, expected(KINDS[kind], given), text);
   return given;
 }
 
@@ -324,7 +361,7 @@ function checkGiven(given, where) {
     if (value === undefined) continue;
     checked[name] = KINDS[option.kind].read(value);
     if (checked[name] === undefined)
-      throw errors.badOption(`${name} of ${where}`, KINDS[option.kind].expects, value);
+      throw errors.badOption(`${name} of ${where}`, expected(KINDS[option.kind], value), value);
   }
   return checked;
 }

@@ -94,9 +94,17 @@ class Supervisor extends EventEmitter {
       args,
       execArgv: envFile ? [`--env-file=${path.resolve(folder, envFile)}`, ...execArgv] : execArgv,
       cwd: folder,
+      dispatch: this.#dispatch(),
       // A killed supervisor leaves nobody behind, not even one that is stuck.
       parentDeathSignal: 'SIGKILL',
     });
+  }
+
+  #dispatch() {
+    const { dispatch, sticky } = this.#options;
+    if (sticky === undefined) return dispatch;
+    const general = typeof dispatch === 'string' ? {} : dispatch;
+    return { ...general, policy: 'sticky', sticky: { by: sticky } };
   }
 
   /** As its user names it, and not where a symbolic link leads today: each worker looks it up anew. */

@@ -9,6 +9,8 @@ const options: SuperviseOptions = {
   drain: '25s',
   maxMemory: 512,
   watch: ['lib'],
+  dispatch: { proxyProtocol: ['10.0.0.0/8'], ports: { 8000: 'round-robin' } },
+  sticky: { cookie: 'sid' },
 };
 const supervisor: Supervisor = supervise(options);
 supervise(async () => options);
