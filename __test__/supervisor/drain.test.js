@@ -149,6 +149,35 @@ test('requests that were sent together are all answered', () =>
     },
   ));
 
+const CHUNKED = 'POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n';
+
+for (const [what, request] of [
+  ['known', 'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello'],
+  ['unknown', CHUNKED],
+])
+  test(`the answer to a body of ${what} length that came with its head and is not read says that it is the last`, () =>
+    replaced(
+      { env: { KEEP_ALIVE: '60000' } },
+      () => {},
+      async (connection, { supervision, pid }) => {
+        connection.write(request.replace('/echo', '/hold/x'));
+        await supervision.until('the request', () => supervision.stdout.includes(`held ${pid}`));
+        process.kill(pid, 'SIGUSR2');
+        await connection.end();
+        assert.match(connection.text, /Connection: close[\s\S]*released/);
+      },
+    ));
+
+test('requests with bodies of unknown length that were sent together are all answered', () =>
+  replaced(
+    { env: { KEEP_ALIVE: '60000' } },
+    () => {},
+    async connection => {
+      connection.write(CHUNKED.repeat(4) + REQUEST);
+      await connection.answered(5);
+    },
+  ));
+
 test('a request with a body is answered, however early', () =>
   replaced(
     { env: { KEEP_ALIVE: '60000' } },

@@ -87,25 +87,29 @@ function goesOn(session) {
   process.nextTick(() => delete session.close);
 }
 
+/** The request that has come last on a connection. */
+const latest = new WeakMap();
+
 /** A request has come: its answer is the last one on its connection, unless the client has sent another one behind it. */
 function sayLast({ request, response, socket }) {
-  if (hasMore(socket, request)) return;
+  latest.set(socket, request);
   const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers;
-  // Node closes with the last answer, and the client loses that one as well if it is still sending then.
+  // Of one in pieces it is known later where it ends.
+  if (encoding === undefined && hasMore(socket, Number(length))) return;
   if (encoding === undefined && length === '0') isLast(response);
-  else request.once('end', () => isLast(response));
+  else isLastIf(() => request.complete && latest.get(socket) === request, response);
 }
 
 /** Where the head or the body of a request that was sent together with others ends, by its connection, for this turn. */
 const ends = new WeakMap();
 
 /** Whether a client that does not wait for answers has sent the next request already: that one is to be answered. */
-function hasMore(socket, { headers }) {
+function hasMore(socket, length) {
   const chunk = socket.parser?.getCurrentBuffer?.();
   if (!chunk) return false;
   const head = chunk.indexOf('\r\n\r\n', ends.get(socket) ?? 0);
   if (head < 0) return false;
-  const end = head + 4 + Number(headers['content-length'] ?? 0);
+  const end = head + 4 + length;
   if (!ends.has(socket)) process.nextTick(() => ends.delete(socket));
   ends.set(socket, end);
   return end < chunk.length;
@@ -114,6 +118,20 @@ function hasMore(socket, { headers }) {
 /** Node writes `Connection: close` into the head, if that is still to come. */
 function isLast(response) {
   if (!response.headersSent) response.shouldKeepAlive = false;
+}
+
+/**
+ * Asked when the head is written: Node closes with the last answer, and a client that is still sending then loses that
+ * one as well.
+ */
+function isLastIf(holds, response) {
+  let keeps = response.shouldKeepAlive;
+  Object.defineProperty(response, 'shouldKeepAlive', {
+    get: () => keeps && !holds(),
+    set(value) {
+      keeps = value;
+    },
+  });
 }
 
 function endIdle(connection) {
