@@ -10,7 +10,7 @@ use super::listener::{Accepting, Listener, Owner};
 use super::parked::{Look, ParkedId, Visitor};
 use super::state::{Departure, State};
 use super::watch::Token;
-use super::worker::{Standing, Worker};
+use super::worker::Standing;
 use super::{Event, BATCH};
 use crate::connections::handoff::{Client, Connection, ListenerId, Taken};
 use crate::connections::policy::WorkerId;
@@ -414,17 +414,18 @@ impl State {
         let Some(listener) = self.listeners.get_mut(&number).filter(|listener| listener.is_refused_by(id)) else {
             return Ok(());
         };
-        let is_ready = self.workers.get(&id).is_some_and(Worker::is_ready);
-        let more_wait = listener.waiting.len() > 1;
-        if !more_wait || !is_ready {
+        let ready = self.workers.get(&id).filter(|worker| worker.is_ready());
+        let Some((mut connection, is_held)) = ready.and_then(|it| listener.first_of_many(it.slot, &self.workers))
+        else {
             listener.admit(id);
             self.resume(number);
-        } else if let Some(mut connection) = listener.waiting.pop_front() {
-            connection.asks = true;
-            if !matches!(self.hand_to(id, &connection), Handed::Over) {
-                if let Some(listener) = self.listeners.get_mut(&number) {
-                    listener.waiting.push_front(connection);
-                }
+            return Ok(());
+        };
+        connection.asks = true;
+        if !matches!(self.hand_to(id, &connection), Handed::Over) {
+            if let Some(listener) = self.listeners.get_mut(&number) {
+                let line = if is_held { &mut listener.held } else { &mut listener.waiting };
+                line.push_front(connection);
             }
         }
         Ok(())

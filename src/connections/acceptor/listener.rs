@@ -11,7 +11,7 @@ use super::TICK;
 use crate::connections::handoff::{Client, Connection};
 use crate::connections::listen::Opened;
 use crate::connections::policy::{Dispatch, Policy, Rotation, WorkerId};
-use crate::connections::sticky;
+use crate::connections::sticky::{self, Slot};
 
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -104,18 +104,14 @@ impl Listener {
 
     /// Who is to have the client of a connection again.
     pub fn owner(&mut self, client: Client, workers: &BTreeMap<WorkerId, Worker>, now: Instant) -> Owner {
-        let (Policy::Sticky(sticky), Client::Known(key)) = (&self.dispatch.policy, client) else {
-            return Owner::Nobody;
-        };
+        let Some(slot) = self.slot_of(client, workers) else { return Owner::Nobody };
         let of = |id: WorkerId| workers.get(&id);
-        let slots = self.rotation.iter().filter_map(|id| Some(of(id)?.slot));
-        let Some(slot) = sticky::owner(key, slots) else { return Owner::Nobody };
         let fills = |id: &WorkerId| of(*id).is_some_and(|worker| worker.slot == slot && worker.is_ready());
         // Two fill a slot while one replaces the other: it belongs to the newer one.
         if let Some(id) = self.rotation.iter().filter(|id| fills(id) && !self.refusing.contains(id)).max() {
             return Owner::Takes(id, false);
         }
-        if !sticky.is_strict {
+        if !matches!(&self.dispatch.policy, Policy::Sticky(sticky) if sticky.is_strict) {
             return Owner::Nobody;
         }
         match self.rotation.iter().filter(fills).max() {
@@ -124,6 +120,26 @@ impl Listener {
                 Owner::Takes(id, true)
             }
             _ => Owner::Waits,
+        }
+    }
+
+    /// The slot that a client belongs to.
+    fn slot_of(&self, client: Client, workers: &BTreeMap<WorkerId, Worker>) -> Option<Slot> {
+        let (Policy::Sticky(_), Client::Known(key)) = (&self.dispatch.policy, client) else { return None };
+        sticky::owner(key, self.rotation.iter().filter_map(|id| Some(workers.get(&id)?.slot)))
+    }
+
+    /// Takes out the oldest connection that a worker of this slot may have, if more than one waits that it may have; and
+    /// whether that was held. Held ones come first: no other worker may have them.
+    pub fn first_of_many(&mut self, slot: Slot, workers: &BTreeMap<WorkerId, Worker>) -> Option<(Connection, bool)> {
+        let is_its = |(_, connection): &(usize, &Connection)| self.slot_of(connection.client, workers) == Some(slot);
+        let held: Vec<_> = self.held.iter().enumerate().filter(is_its).map(|(place, _)| place).take(2).collect();
+        if held.len() + self.waiting.len() < 2 {
+            return None;
+        }
+        match held.first() {
+            Some(place) => Some((self.held.remove(*place)?, true)),
+            None => Some((self.waiting.pop_front()?, false)),
         }
     }
 

@@ -336,6 +336,26 @@ fn a_strict_client_waits_for_room_with_its_owner() {
 }
 
 #[test]
+fn an_owner_that_has_room_again_gets_one_of_those_that_wait_for_it() {
+    let acceptor = Acceptor::start().unwrap();
+    let mut still = Still::with_dispatch(&acceptor, 2, strict(by_query()));
+    let ids = ["2~a", "2~b", "2~c", "2~d"];
+    let _clients = ids.map(|id| {
+        let client = still.connect_and_say(&head(id));
+        still.refuse_all(2);
+        client
+    });
+    for (place, id) in ids.iter().enumerate() {
+        still.has_room(2);
+        let connection = still.take(2);
+        assert_eq!(connection.asks, place < 3);
+        assert_eq!(read(connection, 12), format!("GET /?sid={}", &id[..2]).as_bytes());
+    }
+    still.assert_gets(1, "1~x");
+    still.assert_gets(2, "2~x");
+}
+
+#[test]
 fn who_waits_for_its_owner_gets_another_when_that_has_gone() {
     let acceptor = Acceptor::start().unwrap();
     let (mut still, _client) = stuck(&acceptor, strict(by_query()));
