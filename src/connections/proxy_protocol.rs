@@ -116,8 +116,8 @@ fn named_by(family: u8, addresses: &[u8]) -> Option<Option<SocketAddr>> {
     Some(Some(SocketAddr::new(source, u16::from_be_bytes([port[0], port[1]]))))
 }
 
-/// A network, as `10.0.0.0/8` or `2001:db8::/32`; one address, as `127.0.0.1`. No IPv6 network has IPv4 addresses in it, as
-/// sockets that serve both show them (`::ffff:127.0.0.1`).
+/// A network, as `10.0.0.0/8` or `2001:db8::/32`; one address, as `127.0.0.1`. An IPv4 address may be written as sockets that
+/// serve both show it (`::ffff:127.0.0.1`); no wider IPv6 network has IPv4 addresses in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -137,6 +137,9 @@ impl Network {
     }
 }
 
+/// How many bits come before the IPv4 address in one that a socket shows that serves both.
+const MAPPED: u32 = 96;
+
 impl FromStr for Network {
     type Err = ();
 
@@ -145,7 +148,13 @@ impl FromStr for Network {
         let address: IpAddr = address.parse().map_err(drop)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let length = length.map_or(Some(most), |length| port(length).map(u32::from)).filter(|length| *length <= most);
-        Ok(Network { address, length: length.ok_or(())? })
+        let length = length.ok_or(())?;
+        Ok(match address.to_canonical() {
+            four @ IpAddr::V4(_) if address.is_ipv6() && length >= MAPPED => {
+                Network { address: four, length: length - MAPPED }
+            }
+            _ => Network { address, length },
+        })
     }
 }
 
@@ -242,6 +251,8 @@ mod tests {
         assert!(contains("10.0.0.0/8", "10.255.0.1") && !contains("10.0.0.0/8", "11.0.0.1"));
         assert!(contains("10.1.2.3/8", "10.0.0.1"), "bits of the host do not matter");
         assert!(contains("127.0.0.1", "::ffff:127.0.0.1") && !contains("127.0.0.1", "127.0.0.2"));
+        assert!(contains("::ffff:127.0.0.1", "127.0.0.1") && !contains("::ffff:127.0.0.1", "127.0.0.2"));
+        assert!(contains("::ffff:10.0.0.0/104", "10.1.2.3") && !contains("::ffff:10.0.0.0/104", "11.0.0.1"));
         assert!(contains("2001:db8::/32", "2001:db8:ffff::") && !contains("2001:db8::/32", "2001:db9::"));
         assert!(contains("0.0.0.0/0", "1.2.3.4") && !contains("0.0.0.0/0", "2001:db8::1"));
         assert!(contains("::/0", "2001:db8::1") && !contains("::/0", "1.2.3.4") && !contains("::/0", "::ffff:1.2.3.4"));
