@@ -264,7 +264,7 @@ test('what cannot be is refused, and the message says where', { skip }, () => {
       { by: 'address', owner: 'wait' },
       { by: 'address', table: true },
     ].map(bad => [{ policy: 'sticky', sticky: bad }, 'dispatch.sticky']),
-    ...['10.0.0.0/8', ['10.0.0.0/33'], ['localhost'], [8], {}].map(bad => [
+    ...['10.0.0.0/8', ['10.0.0.0/33'], ['localhost'], [8], Array(1), {}].map(bad => [
       { proxyProtocol: bad },
       'dispatch.proxyProtocol',
     ]),

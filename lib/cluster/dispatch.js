@@ -23,7 +23,8 @@ const KEYS = {
   ],
   proxyProtocol: [
     "an array of networks, as '10.0.0.0/8', or addresses",
-    value => (Array.isArray(value) && value.every(isNetwork) ? value : undefined),
+    // Of an array with holes every() sees nothing, and the addon does.
+    value => (Array.isArray(value) && [...value].every(isNetwork) ? value : undefined),
   ],
 };
 
