@@ -347,7 +347,11 @@ test('a program that listens twice has both addresses, and is ready with the fir
 });
 
 test('what is wrong before the start ends with 2, a message and a code', async t => {
-  const cwd = folder(t, { ...LISTENING, 'broken.js': 'this is no program' });
+  const cwd = folder(t, {
+    ...LISTENING,
+    'broken.js': 'this is no program',
+    'environment.json': '{ "envFile": "missing.env" }',
+  });
   const cases = [
     [[], /No program was named.*\[ERR_RUST_CLUSTER_BAD_PROGRAM\]/],
     [['missing.js'], /missing\.js cannot be run: there is no such file \[ERR_RUST_CLUSTER_BAD_PROGRAM\]/],
@@ -355,6 +359,10 @@ test('what is wrong before the start ends with 2, a message and a code', async t
     [['--drain', '-5', 'app.js'], /--drain must be .*\[ERR_RUST_CLUSTER_BAD_OPTION\]/],
     [['--check', 'broken.js'], /SyntaxError.*\[ERR_RUST_CLUSTER_BAD_PROGRAM\]/s],
     [['--check', '--config', 'missing.json', 'app.js'], /\[ERR_RUST_CLUSTER_BAD_CONFIGURATION\]/],
+    [
+      ['--config', 'environment.json', 'app.js'],
+      /missing\.env cannot be used: there is no such file \[ERR_RUST_CLUSTER_BAD_CONFIGURATION\]/,
+    ],
     [['scale', 'many'], /\[ERR_RUST_CLUSTER_BAD_OPTION\]/],
   ];
   for (const [args, words] of cases) {

@@ -32,7 +32,7 @@ async function main(words, getSupervise) {
     const start = configuration.startFolder();
     const loaded = await configuration.load(parsed, start);
     output = new Output(process.stderr, loaded.logFormat);
-    configuration.checkProgram(loaded.options.exec);
+    configuration.checkFiles(loaded.options);
     if (parsed.own.check) return check(loaded);
     return await supervise(parsed, start, loaded, output, getSupervise());
   } catch (error) {
@@ -121,7 +121,7 @@ function watch(supervisor, { options, file }, start) {
 async function reload(parsed, start, output) {
   try {
     const found = await configuration.load(parsed, start);
-    configuration.checkProgram(found.options.exec);
+    configuration.checkFiles(found.options);
     howMany(found.options.workers);
     return found;
   } catch (error) {

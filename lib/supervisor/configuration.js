@@ -169,6 +169,16 @@ async function load({ given, own }, start, environment = process.env) {
   return { options, logFormat, control, file };
 }
 
+/** That the program and the environment file of the workers are there, and can be read. */
+function checkFiles({ exec, envFile }) {
+  checkProgram(exec);
+  try {
+    if (envFile !== undefined) fs.accessSync(envFile, fs.constants.R_OK);
+  } catch (error) {
+    throw errors.badConfiguration(envFile, WHY[error.code] ?? error.message);
+  }
+}
+
 /** That a program is there, and can be read. Node adds `.js`, and finds a folder's `main`. */
 function checkProgram(program) {
   if (program === undefined) throw errors.badProgram();
@@ -182,7 +192,8 @@ function checkProgram(program) {
 
 const WHY = {
   MODULE_NOT_FOUND: 'there is no such file',
+  ENOENT: 'there is no such file',
   EACCES: 'it cannot be read (EACCES)',
 };
 
-module.exports = { load, startFolder, checkProgram, whatItSaid };
+module.exports = { load, startFolder, checkFiles, checkProgram, whatItSaid };
