@@ -100,6 +100,11 @@ pub struct Exit {
 }
 
 impl Exit {
+    /// Whether a signal has ended it that leaves no time to finish anything: of the kernel's, as a rule.
+    pub fn is_violent(&self) -> bool {
+        self.signal.as_deref().is_some_and(|name| !["SIGTERM", "SIGINT"].contains(&name))
+    }
+
     /// The code with which a shell would tell of it.
     pub fn as_code(&self) -> i32 {
         use nix::sys::signal::Signal;

@@ -130,6 +130,8 @@ impl Supervisor {
         let (number, late) = (worker.slot, worker.late.clone());
         let (holds, succeeds) = (self.holds(id), self.succeeds(id));
         let told = matches!(worker.phase, Phase::Draining { .. } | Phase::Terminating { .. } | Phase::Killed);
+        let unfinished =
+            matches!(worker.phase, Phase::Draining { .. } | Phase::Terminating { .. }) && exit.is_violent();
         let stable = worker.ready.is_some_and(|since| self.now - since >= self.options.stable_after);
         let report = self
             .about("exited", id)
@@ -143,6 +145,9 @@ impl Supervisor {
         let failure = Failure { slot: Some(number), worker: Some(id), why };
         self.report(report);
         self.workers.remove(&id);
+        if let State::Stopping(stopping) = &mut self.state {
+            stopping.cut_off |= unfinished;
+        }
         self.wishes.retain(|wish| wish.worker != id);
         if holds {
             let slot = &mut self.slots[number as usize];

@@ -180,6 +180,19 @@ fn a_worker_that_dies_is_started_again_after_its_back_off_which_is_forgotten() {
 }
 
 #[test]
+fn one_that_is_killed_while_it_leaves_has_cut_requests_off() {
+    for (signal, code) in [("SIGKILL", 3), ("SIGSEGV", 3), ("SIGTERM", 0), ("SIGINT", 0)] {
+        let mut play = Play::running(Options::new(1));
+        play.tell(Event::Stop { now: false });
+        // Its channel is closed before its end is known.
+        play.tell(Event::Disconnected { worker: 1 });
+        play.taken();
+        play.tell(Event::Exited { worker: 1, exit: Exit { code: None, signal: Some(signal.into()) } });
+        assert_eq!(play.taken(), [Action::End { code }], "{signal}");
+    }
+}
+
+#[test]
 fn a_first_start_that_fails_ends_soon_with_the_code_of_the_worker() {
     let mut play = Play::new(Options::new(2));
     play.tell(Event::Disconnected { worker: 1 });
