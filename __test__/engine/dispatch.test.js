@@ -20,9 +20,9 @@ const way = require('../support/way');
 const skip = way === 'node' && "Node's own cluster does not have it";
 
 /** The program with four workers, once all listen. */
-async function dispatching(dispatch, { exits, env }, body) {
+async function dispatching(dispatch, { env, ...options }, body) {
   const all = { DISPATCH: JSON.stringify(dispatch), ...env };
-  await run('engine/programs/dispatch.js', { exits, env: all }, async program => {
+  await run('engine/programs/dispatch.js', { ...options, env: all }, async program => {
     const workers = await program.events('listening', 4);
     await body(workers[0].address.port, program, workers);
   });
@@ -117,6 +117,30 @@ test('where the owner is stopped another serves its clients, and with strict the
       }
     });
   }
+});
+
+test('clients that wait for a stopped owner leave descriptors for others', { skip }, async () => {
+  const dispatch = { policy: 'sticky', sticky: { by: 'socket.io', owner: 'strict' } };
+  await dispatching(dispatch, { descriptors: 200 }, async port => {
+    const { id, pid, slot } = await ask(port);
+    process.kill(pid, 'SIGSTOP');
+    // One of them has to be taken back from it, so then it is known to be stuck.
+    for (let times = 8; times > 0; times--) assert.notEqual((await ask(port, query('abc'))).slot, slot);
+    const clients = [];
+    try {
+      // One after the other, so that what each says is there before the next one comes.
+      while (clients.length < 250) {
+        const client = net.connect(port, '127.0.0.1').on('error', () => {});
+        clients.push(client);
+        await once(client, 'connect');
+        client.write(`GET ${query(id).path} HTTP/1.1\r\nHost: h\r\n\r\n`);
+      }
+      assert.notEqual((await ask(port, query('abc'))).slot, slot);
+    } finally {
+      for (const client of clients) client.destroy();
+      process.kill(pid, 'SIGCONT');
+    }
+  });
 });
 
 /** What a worker answers to what is said on a connection, which it then closes. */

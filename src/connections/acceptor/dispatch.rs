@@ -6,8 +6,8 @@ use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
 use nix::sys::socket::{accept4, SockFlag};
 
-use super::listener::{Accepting, Listener, Owner};
-use super::parked::{Look, ParkedId, Visitor};
+use super::listener::{Accepting, Listener, Owner, HELD};
+use super::parked::{quarter_of_descriptors, Look, ParkedId, Visitor};
 use super::state::{Departure, State};
 use super::watch::Token;
 use super::worker::Standing;
@@ -226,7 +226,7 @@ impl State {
             let (worker, is_offer) = match listener.owner(connection.client, &self.workers, self.now) {
                 Owner::Takes(worker, is_offer) => (worker, is_offer),
                 Owner::Waits => {
-                    listener.hold(connection);
+                    self.hold(connection);
                     return None;
                 }
                 Owner::Nobody => match listener.next(&mut self.workers, self.now) {
@@ -239,6 +239,17 @@ impl State {
                 Handed::Over => return None,
                 Handed::NotToThisOne => {}
                 Handed::ToNobody => return Some(connection),
+            }
+        }
+    }
+
+    /// Has a connection wait for its owner. Where too many do, it is closed: so its client is told at once, and those
+    /// of others find a descriptor.
+    fn hold(&mut self, connection: Connection) {
+        let all: usize = self.listeners.values().map(|listener| listener.held.len()).sum();
+        if let Some(listener) = self.listeners.get_mut(&connection.listener) {
+            if listener.held.len() < HELD && all < quarter_of_descriptors() {
+                listener.held.push_back(connection);
             }
         }
     }

@@ -33,7 +33,7 @@ pub(super) struct Listener {
 }
 
 /// How many connections of a listener wait for their owners.
-const HELD: usize = 1024;
+pub(super) const HELD: usize = 1024;
 
 /// Who is to have a client again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,13 +140,6 @@ impl Listener {
         match held.first() {
             Some(place) => Some((self.held.remove(*place)?, true)),
             None => Some((self.waiting.pop_front()?, false)),
-        }
-    }
-
-    /// Has a connection wait for its owner. More than [`HELD`] do not: the client is told at once.
-    pub fn hold(&mut self, connection: Connection) {
-        if self.held.len() < HELD {
-            self.held.push_back(connection);
         }
     }
 

@@ -205,6 +205,12 @@ fn address_of(connection: &Connection) -> Option<IpAddr> {
     Some(address.ip())
 }
 
+/// How many descriptors are a quarter of those that this process may have.
+pub(super) fn quarter_of_descriptors() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(limit, _)| limit / 4);
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
 /// Those who wait.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
@@ -223,8 +229,7 @@ impl Parked {
 
     /// Whether one has to go before another can come.
     pub fn is_full(&self) -> bool {
-        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(limit, _)| limit / 4);
-        self.visitors.len() >= MOST.min(usize::try_from(limit).unwrap_or(MOST))
+        self.visitors.len() >= MOST.min(quarter_of_descriptors())
     }
 
     /// Keeps one. Its time begins now, or with its first byte.
