@@ -48,6 +48,12 @@ test('the package can be installed everywhere, and asks for no package that is n
   );
 });
 
+test('the lock is of this manifest, so that npm install leaves it as it is', () => {
+  const [locked] = Object.values(JSON.parse(read('package-lock.json')).packages);
+  for (const name of ['name', 'version', 'bin', 'engines', 'dependencies', 'devDependencies'])
+    assert.deepEqual(locked[name], manifest[name], name);
+});
+
 test('what a worker loads is ASCII: V8 keeps any other text with two bytes a character', () => {
   const files = [
     'index.js',
