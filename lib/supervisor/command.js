@@ -12,6 +12,7 @@ const commandLine = require('./command_line');
 const configuration = require('./configuration');
 const { howMany } = require('./how_many');
 const { Output } = require('./output');
+const { startFolder } = require('./start_folder');
 
 /** What the command could not begin ends with it; the other exit codes are the supervisor's. */
 const USAGE = 2;
@@ -29,7 +30,7 @@ async function main(words, getSupervise) {
     if (parsed.own.version) return say(`rust-cluster ${VERSION}, Node ${process.version}`);
     if (!supported) throw errors.noSupervisor(runtime);
     if (parsed.command !== 'run') return await require('./control_commands').run(parsed);
-    const start = configuration.startFolder();
+    const start = startFolder();
     const loaded = await configuration.load(parsed, start);
     output = new Output(process.stderr, loaded.logFormat);
     configuration.checkFiles(loaded.options);

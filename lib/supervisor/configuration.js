@@ -25,20 +25,6 @@ const CONFIG = variable('config');
 /** Variables with our prefix that are no options. */
 const OTHERS = [CONFIG, 'RUST_CLUSTER_BINARY', 'RUST_CLUSTER_WORKER'];
 
-/**
- * The folder that the command was started in, as the shell names it: behind a symbolic link there may be another
- * release at the next reload.
- */
-function startFolder() {
-  const { PWD } = process.env;
-  try {
-    if (path.isAbsolute(PWD) && fs.realpathSync(PWD) === process.cwd()) return PWD;
-  } catch {
-    // Not set, or not there any more.
-  }
-  return process.cwd();
-}
-
 /** What the environment says. */
 function fromEnvironment(environment) {
   const given = {};
@@ -196,4 +182,4 @@ const WHY = {
   EACCES: 'it cannot be read (EACCES)',
 };
 
-module.exports = { load, startFolder, checkFiles, checkProgram, whatItSaid };
+module.exports = { load, checkFiles, checkProgram, whatItSaid };

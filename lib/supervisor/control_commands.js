@@ -5,6 +5,7 @@
 const configuration = require('./configuration');
 const { ask, running } = require('./control_client');
 const { Output, line, size, time } = require('./output');
+const { startFolder } = require('./start_folder');
 
 const FAILED = 1;
 
@@ -16,7 +17,7 @@ async function run({ command, given, own, rest }) {
     if (command === 'ps') await ps(given.name, own.json);
     else
       await tell(
-        given.name ?? (await configuration.load({ given, own }, configuration.startFolder())).options.name,
+        given.name ?? (await configuration.load({ given, own }, startFolder())).options.name,
         request(command, rest),
         own.json,
       );

@@ -9,6 +9,7 @@ const path = require('node:path');
 const { channelOf } = require('../channel/setup_channel');
 const errors = require('../errors');
 const native = require('../native');
+const { startFolder } = require('./start_folder');
 
 /** setTimeout() takes no more. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -23,7 +24,7 @@ class Supervisor extends EventEmitter {
   #cluster;
   #ask;
   #options;
-  #base = logicalFolder();
+  #base = startFolder();
   #core;
   /** What the core wants done, in its order. */
   #actions = [];
@@ -360,18 +361,6 @@ function check(options) {
 }
 
 const count = workers => require('./how_many').howMany(workers).count;
-
-/** The folder that the shell calls the present one: it may be a symbolic link, as `current` of a deployment is. */
-function logicalFolder() {
-  const { PWD } = process.env;
-  const fs = require('node:fs');
-  try {
-    if (path.isAbsolute(PWD) && fs.realpathSync(PWD) === process.cwd()) return PWD;
-  } catch {
-    // It names nothing.
-  }
-  return process.cwd();
-}
 
 /** Where a worker listens, as a person writes it. Nothing in what it says is sure. */
 function addressOf({ addressType, address, port, fd }) {
