@@ -117,12 +117,13 @@ test('an answer that is under way says so', () =>
 /** Twenty times more a worker looks which connections are idle: one that it takes for idle ends, and the test fails. */
 const looks = () => new Promise(resolve => setTimeout(resolve, 500));
 
-test('idle connections end, and a request of which half the head has come is answered', () => {
+/** As `replaced`: `body` comes when a second connection, which is idle, was ended. */
+function beside(prepare, body) {
   let idle;
   return replaced(
     { drain: 6000, env: { KEEP_ALIVE: '60000' } },
     async (connection, port) => {
-      connection.write(REQUEST.slice(0, 20));
+      prepare(connection);
       idle = new Connection(port);
       idle.write(REQUEST);
       await idle.answered(1);
@@ -130,12 +131,20 @@ test('idle connections end, and a request of which half the head has come is ans
     async connection => {
       await idle.end();
       await looks();
+      await body(connection);
+    },
+  );
+}
+
+test('idle connections end, and a request of which half the head has come is answered', () =>
+  beside(
+    connection => connection.write(REQUEST.slice(0, 20)),
+    async connection => {
       connection.write(REQUEST.slice(20));
       await connection.end();
       assert.match(connection.text, /200 OK[\s\S]*Connection: close/);
     },
-  );
-});
+  ));
 
 test('requests that were sent together are all answered', () =>
   replaced(
@@ -207,26 +216,18 @@ test('at the end idle connections do not keep a worker that a signal has told fi
     assert.deepEqual(await supervision.exit, [0, null]);
   }));
 
-test('an answer that the client has not taken yet is not cut short', () => {
-  let idle;
-  return replaced(
-    { drain: 6000, env: { KEEP_ALIVE: '60000' } },
-    async (connection, port) => {
+test('an answer that the client has not taken yet is not cut short', () =>
+  beside(
+    connection => {
       connection.socket.pause();
       connection.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n');
-      idle = new Connection(port);
-      idle.write(REQUEST);
-      await idle.answered(1);
     },
     async connection => {
-      await idle.end();
-      await looks();
       connection.socket.resume();
       await connection.until(() => connection.text.length > 16 * 1024 * 1024);
       connection.socket.end();
     },
-  );
-});
+  ));
 
 for (const [what, END_AT_DRAINING] of [
   ["that ends at 'draining' ends with the worker", '1'],

@@ -15,9 +15,16 @@ const OPTIONS = { exec: HTTP, workers: 2, drain: '10s', stuck: 0 };
 
 const pids = ({ value: { workers } }) => workers.map(({ pid }) => pid).sort();
 
-/** A worker has a request that it does not answer yet. */
-const held = supervision =>
-  supervision.until('request', () => supervision.stdout.some(line => line.startsWith('held ')));
+/**
+ * Sends a request that a worker does not answer yet.
+ * @returns {Promise<{ response: Promise<{ status: number, body: string }> }>} once the worker has it
+ */
+async function hold(supervision, port, options) {
+  const { request, response } = send(port, { path: '/hold/x', ...options });
+  request.end();
+  await supervision.until('request', () => supervision.stdout.some(line => line.startsWith('held ')));
+  return { response };
+}
 
 test('all workers become ready, and status() tells of them', () =>
   supervising({ ...OPTIONS, name: 'shop' }, async supervision => {
@@ -191,9 +198,7 @@ test('stop(): what is under way is answered, and then all end', () =>
   supervising(OPTIONS, async supervision => {
     const port = await supervision.port();
     const before = pids(await supervision.call('status'));
-    const { request, response } = send(port, { path: '/hold/x' });
-    request.end();
-    await held(supervision);
+    const { response } = await hold(supervision, port);
     supervision.call('stop');
     await supervision.report('draining', { slot: 1 });
     for (const pid of before.filter(lives)) process.kill(pid, 'SIGUSR2');
@@ -205,9 +210,7 @@ test('stop(): what is under way is answered, and then all end', () =>
 test('stop(): what is under way at the deadline is cut off, and the code says so', () =>
   supervising({ ...OPTIONS, drain: 300, killTimeout: 200 }, async supervision => {
     const port = await supervision.port();
-    const { request, response } = send(port, { path: '/hold/x' });
-    request.end();
-    await held(supervision);
+    const { response } = await hold(supervision, port);
     supervision.call('stop');
     await assert.rejects(response, { code: 'ECONNRESET' });
     assert.deepEqual(await supervision.exit, [3, null]);
@@ -216,9 +219,7 @@ test('stop(): what is under way at the deadline is cut off, and the code says so
 test('stop() again ends all at once', () =>
   supervising({ ...OPTIONS, drain: '1h' }, async supervision => {
     const port = await supervision.port();
-    const { request, response } = send(port, { path: '/hold/x' });
-    request.end();
-    await held(supervision);
+    const { response } = await hold(supervision, port);
     supervision.call('stop');
     await supervision.report('draining', { slot: 1 });
     supervision.call('stop');
@@ -325,9 +326,7 @@ test('a worker that is told to end by a signal leaves, and is replaced', context
     const { addresses } = await supervision.report('all-ready');
     assert.deepEqual(addresses, [socketPath]);
     const [pid] = pids(await supervision.call('status'));
-    const { request, response } = send(undefined, { path: '/hold/x', socketPath });
-    request.end();
-    await held(supervision);
+    const { response } = await hold(supervision, undefined, { socketPath });
     process.kill(pid, 'SIGTERM');
     await supervision.until('draining', () => supervision.stdout.includes(`draining ${pid}`));
     process.kill(pid, 'SIGUSR2');
@@ -342,9 +341,7 @@ test('stop(): a worker that gets the same signal as its supervisor, and later, c
     { ...OPTIONS, workers: 1, drain: '1h', env: { SIGNAL_AT_DRAINING: 'SIGINT' } },
     async supervision => {
       const port = await supervision.port();
-      const { request, response } = send(port, { path: '/hold/x' });
-      request.end();
-      await held(supervision);
+      const { response } = await hold(supervision, port);
       const [pid] = pids(await supervision.call('status'));
       supervision.call('stop');
       await supervision.until('draining', () => supervision.stdout.includes(`draining ${pid}`));
@@ -361,9 +358,7 @@ for (const [when, env] of [
   test(`stop(): at the deadline a worker ${when} ends with SIGTERM`, () =>
     supervising({ ...OPTIONS, workers: 1, drain: 500, killTimeout: '1h', env }, async supervision => {
       const port = await supervision.port();
-      const { request, response } = send(port, { path: '/hold/x' });
-      request.end();
-      await held(supervision);
+      const { response } = await hold(supervision, port);
       supervision.call('stop');
       await assert.rejects(response, { code: 'ECONNRESET' });
       await supervision.report('exited', { signal: 'SIGTERM' });
@@ -384,9 +379,7 @@ test('a program that knows SIGINT only gets it', () =>
   supervising({ ...OPTIONS, workers: 1, drain: 200, env: { ONLY_SIGINT: '1' } }, async supervision => {
     const port = await supervision.port();
     // It keeps the worker until the deadline.
-    const { request, response } = send(port, { path: '/hold/x' });
-    request.end();
-    await held(supervision);
+    const { response } = await hold(supervision, port);
     supervision.call('stop');
     await assert.rejects(response);
     await supervision.report('exited', { code: 0 });
@@ -398,9 +391,7 @@ test('a program that ignores SIGTERM is killed', () =>
     { ...OPTIONS, workers: 1, drain: 200, killTimeout: 200, env: { IGNORE: '1' } },
     async supervision => {
       const port = await supervision.port();
-      const { request, response } = send(port, { path: '/hold/x' });
-      request.end();
-      await held(supervision);
+      const { response } = await hold(supervision, port);
       supervision.call('stop');
       await assert.rejects(response);
       await supervision.report('exited', { signal: 'SIGKILL' });

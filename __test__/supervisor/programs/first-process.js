@@ -5,9 +5,9 @@
 
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
-const fs = require('node:fs');
 const { setTimeout: sleep } = require('node:timers/promises');
 const cluster = require('../../../index');
+const proc = require('../../support/proc');
 
 if (cluster.isWorker) {
   // The shell ends at once, and what it has started becomes the first process's: one that has ended by then too, and one
@@ -26,21 +26,6 @@ if (cluster.isWorker) {
   main();
 }
 
-/** Zombies among our children. */
-function zombies() {
-  const stats = fs
-    .readdirSync('/proc')
-    .filter(Number)
-    .flatMap(pid => {
-      try {
-        return [fs.readFileSync(`/proc/${pid}/stat`, 'latin1')];
-      } catch {
-        return [];
-      }
-    });
-  return stats.filter(stat => /\) Z 1 /.test(stat)).length;
-}
-
 async function main() {
   const codes = [];
   const round = async code => {
@@ -56,8 +41,8 @@ async function main() {
   const late = spawn('sh', ['-c', 'exit 9']);
   for (const end = Date.now() + 1500; Date.now() < end; );
   codes.push((await once(late, 'exit'))[0]);
-  const seen = zombies();
-  while (zombies() > 0) await sleep(20);
+  const seen = proc.zombies(process.pid);
+  while (proc.zombies(process.pid) > 0) await sleep(20);
   console.log(JSON.stringify({ pid: process.pid, codes: codes.sort(), seen: seen > 0 }));
   process.exit();
 }
