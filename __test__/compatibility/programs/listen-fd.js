@@ -29,6 +29,14 @@ function socketsIn(table, matches, place) {
     .map(([fd]) => Number(fd));
 }
 
+/** The descriptor of this process that listens on a TCP port. */
+const listeningOn = port =>
+  socketsIn(
+    'tcp',
+    ([, local, , state]) => state === '0A' && Number.parseInt(local.split(':')[1], 16) === port,
+    9,
+  )[0];
+
 /** What a server answers at once, or an error. */
 async function hear(place) {
   const socket = net.connect(place);
@@ -91,11 +99,7 @@ const kinds = {
   }),
 
   "another worker's listener": ({ port }) => ({
-    fd: socketsIn(
-      'tcp',
-      ([, local, , state]) => state === '0A' && Number.parseInt(local.split(':')[1], 16) === port,
-      9,
-    )[0],
+    fd: listeningOn(port),
     works: async () => (await hear({ port, host: HOST })) === 'the victim',
   }),
 
@@ -131,14 +135,17 @@ const kinds = {
   },
 
   'a server of this very turn'({ asking }) {
-    // The lowest number that is free is the next one.
     const fd = fs.openSync('/dev/null');
-    fs.closeSync(fd);
     let server;
     asking.process.prependListener('internalMessage', function make(message) {
       if (message.act !== 'queryServer') return;
       asking.process.removeListener('internalMessage', make);
+      // The server gets the lowest number that is free: those below are in use, then.
+      const below = [];
+      while ((below.at(-1) ?? 0) < fd) below.push(fs.openSync('/dev/null'));
+      fs.closeSync(fd);
       server = net.createServer(socket => socket.end('mine')).listen(0);
+      for (const other of below) fs.closeSync(other);
     });
     return {
       fd,
@@ -158,11 +165,12 @@ const kinds = {
   },
 
   async 'the inspector'() {
-    const before = Object.keys(descriptors());
     inspector.open(0, HOST);
-    const fd = Object.keys(descriptors()).find(fd => !before.includes(fd) && name(fd).startsWith('socket:'));
-    const url = inspector.url().replace(/^ws:(.*:\d+).*/, 'http:$1/json/version');
-    return { fd: Number(fd), works: async () => (await fetch(url)).ok };
+    const { host, port } = new URL(inspector.url());
+    return {
+      fd: listeningOn(Number(port)),
+      works: async () => (await fetch(`http://${host}/json/version`)).ok,
+    };
   },
 
   async 'a UDP socket'() {
