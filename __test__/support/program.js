@@ -9,8 +9,10 @@ const user = require('./user');
 const way = require('./way');
 
 const PRELOAD = path.join(__dirname, 'preload.js');
+const WHOLE_LINES = path.join(__dirname, 'whole-lines.js');
 const PROGRAMS = path.join(__dirname, '..');
-const WATCHDOG = 30_000;
+/** Only what hangs runs into it, however slow the machine is. */
+const WATCHDOG = 120_000;
 
 /** A cluster program in child processes: what it printed, what happened to its workers, how it ended. */
 class Program extends Child {
@@ -30,13 +32,18 @@ class Program extends Child {
   #end;
   #watchdog = setTimeout(() => this.#expire(), WATCHDOG);
 
-  constructor(file, { env, nodeArgs = [], descriptors, processes, kernel = process.env.KERNEL } = {}) {
+  constructor(
+    file,
+    { env, nodeArgs = [], descriptors, processes, kernel = process.env.KERNEL, ownLines = false } = {},
+  ) {
+    const preloads = ownLines ? [PRELOAD] : [PRELOAD, WHOLE_LINES];
+    const requires = preloads.map(preload => `--require ${JSON.stringify(preload)}`);
     super([...nodeArgs, file], {
       // The limit of processes is its user's.
       ...(processes && user.ids()),
       cwd: path.dirname(file),
       env: {
-        NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require ${JSON.stringify(PRELOAD)}`,
+        NODE_OPTIONS: [process.env.NODE_OPTIONS ?? '', ...requires].join(' '),
         CLUSTER: way,
         ...env,
       },
@@ -134,6 +141,7 @@ class Program extends Child {
  * @param {number} [options.descriptors] the most that each of its processes may have
  * @param {number} [options.processes] the most that it may have in all, threads counted, as a user of its own
  * @param {string} [options.kernel] one that knows or allows less, see ./kernel
+ * @param {boolean} [options.ownLines] the program itself sees to it that its processes' lines stay whole
  * @param {(number | string)[]} [options.exits] the code or signal of every worker that is to end
  * @param {RegExp} [options.stderr] the lines to expect there
  * @param {(program: Program) => Promise<void>} body
