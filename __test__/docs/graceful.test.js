@@ -12,6 +12,7 @@ const { after, test } = require('node:test');
 const { WebSocket } = require('ws');
 const { get } = require('../support/http');
 const { run } = require('../support/program');
+const { readSlowly } = require('../support/slow-reader');
 
 const ROOT = path.join(__dirname, '..', '..');
 const DOCUMENT = fs.readFileSync(path.join(ROOT, 'docs', 'graceful.md'), 'utf8');
@@ -103,14 +104,16 @@ test('health.js: it ends then', () =>
     assert.deepEqual(await program.end(), { code: 0, signal: null });
   }));
 
-test('logs.js: every line is whole, and says of whom it is', () =>
-  program('logs.js', { exits: [0, 0] }, async program => {
+test('logs.js: every line is whole, however slow its reader is, and says of whom it is', () => {
+  const count = 10_000;
+  return program('logs.js', { env: { LINES: count }, exits: [0, 0], ownLines: true }, async program => {
+    readSlowly(program.process.stdout);
     await program.end();
     const lines = program.stdout.map(line => JSON.parse(line));
     const of = number => lines.filter(({ worker }) => worker === number);
     assert.deepEqual(
       [1, 2].map(number => of(number).map(({ count }) => count)),
-      [1, 2].map(() => Array.from({ length: 1000 }, (_, place) => place + 1)),
+      [1, 2].map(() => Array.from({ length: count }, (_, place) => place + 1)),
     );
     assert.deepEqual(
       of(0)
@@ -121,4 +124,5 @@ test('logs.js: every line is whole, and says of whom it is', () =>
         ['info', 2],
       ],
     );
-  }));
+  });
+});
