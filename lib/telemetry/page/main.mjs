@@ -1,0 +1,3 @@
+import { View } from './view.mjs';
+
+new View(window).start();
