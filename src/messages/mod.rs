@@ -1,6 +1,7 @@
 //! The way of a message: [`channel`] writes it as a [`frame`] (and [`parts`], where it is long) into the stream to the
 //! other process, whose channel reads it. [`flusher`] bounds how long it waits for that.
 
+mod backlog;
 pub mod channel;
 pub mod exit;
 pub mod flusher;

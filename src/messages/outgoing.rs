@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
+use crate::messages::backlog::Backlog;
 use crate::messages::frame::{Header, Kind, HEADER, LIMIT};
-use crate::messages::spare::{Spare, LARGEST};
+use crate::messages::spare::Spare;
 use crate::os::error::{Error, Result};
 use crate::os::socket;
 
@@ -42,10 +43,13 @@ const ENDS: [Errno; 3] = [Errno::EPIPE, Errno::ECONNRESET, Errno::ENOTCONN];
 /// Frames that wait to be written: their bytes in a row, and each descriptor with the place of its frame.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    pub(super) bytes: Vec<u8>,
-    /// How much of `bytes` is in the kernel already.
+    /// The oldest bytes, if many wait because the kernel takes none.
+    backlog: Backlog,
+    /// What was queued since.
+    bytes: Vec<u8>,
+    /// How much of `bytes` is in the kernel already: nothing as long as there is a backlog.
     start: usize,
-    /// Bytes in the kernel since the beginning: the stream's position of `bytes[start]`.
+    /// Bytes in the kernel since the beginning: the stream's position of the oldest byte.
     pub(super) written: u64,
     /// Descriptors and the stream's position of the frame that each travels with.
     descriptors: VecDeque<(u64, OwnedFd)>,
@@ -57,7 +61,13 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn queued(&self) -> usize {
-        self.bytes.len() - self.start
+        self.backlog.len() + self.bytes.len() - self.start
+    }
+
+    /// Bytes of memory that are taken for what waits.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.backlog.memory() + self.bytes.capacity()
     }
 
     pub(super) fn pushed(&mut self) -> Pushed {
@@ -90,14 +100,18 @@ impl Outgoing {
         if let Some(descriptor) = descriptor {
             self.descriptors.push_back((position, descriptor));
         }
+        if self.blocked.is_some() {
+            self.set_aside();
+        }
         Ok(())
     }
 
     pub(super) fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<()> {
         self.blocked = None;
-        while self.start < self.bytes.len() {
-            let (descriptor, until) = self.next_write();
-            let block = match socket::send(socket, &self.bytes[self.start..until], descriptor) {
+        while self.queued() > 0 {
+            let (descriptor, most) = self.next_write();
+            let oldest = self.backlog.oldest().unwrap_or(&self.bytes[self.start..]);
+            let block = match socket::send(socket, &oldest[..oldest.len().min(most)], descriptor) {
                 Ok(Some(sent)) => {
                     self.advance(sent);
                     continue;
@@ -110,44 +124,44 @@ impl Outgoing {
                 }
             };
             self.blocked = Some(block);
-            self.forget_written();
+            self.set_aside();
             return Ok(());
         }
         self.clear();
         Ok(())
     }
 
-    /// The descriptor that goes with the next byte, and the end of the bytes that may go with it: a later
-    /// descriptor starts a write of its own.
+    /// The descriptor that goes with the next byte, and how many bytes may go with it: a later descriptor starts a
+    /// write of its own.
     fn next_write(&self) -> (Option<BorrowedFd<'_>>, usize) {
         let mut waiting = self.descriptors.iter().peekable();
         let descriptor = waiting.next_if(|(position, _)| *position == self.written).map(|(_, fd)| fd.as_fd());
-        let until = match waiting.peek() {
-            Some((position, _)) => self.start + (position - self.written) as usize,
-            None => self.bytes.len(),
-        };
-        (descriptor, until)
+        let most = waiting.peek().map_or(usize::MAX, |(position, _)| (position - self.written) as usize);
+        (descriptor, most)
     }
 
     fn advance(&mut self, sent: usize) {
         if sent > 0 && self.descriptors.front().is_some_and(|(position, _)| *position == self.written) {
             self.descriptors.pop_front();
         }
-        self.start += sent;
+        match self.backlog.is_empty() {
+            true => self.start += sent,
+            false => self.backlog.remove(sent),
+        }
         self.written += sent as u64;
     }
 
-    /// Memory follows what waits, also in a queue that is never empty. What is moved is less than what was
-    /// written since the last time, so a byte costs one move at most.
-    fn forget_written(&mut self) {
-        if self.start > self.queued() {
-            self.bytes.drain(..self.start);
-            self.bytes.shrink_to(LARGEST.max(2 * self.bytes.len()));
+    /// Leaves what the kernel does not take to the backlog, if it is much: there it is not moved again, and its memory
+    /// goes back as it leaves.
+    fn set_aside(&mut self) {
+        if self.bytes.len() - self.start >= FLUSH_AT {
+            self.backlog.append(&mut self.bytes, self.start);
             self.start = 0;
         }
     }
 
     fn clear(&mut self) {
+        self.backlog = Backlog::default();
         self.bytes.clear();
         SPARE.give(std::mem::take(&mut self.bytes));
         self.start = 0;

@@ -1,4 +1,4 @@
-//! Memory that has a descriptor.
+//! Memory that has a descriptor, or that goes back to the system at once.
 
 use std::ffi::{c_void, CStr};
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::slice;
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, SealFlag};
 use nix::sys::memfd::{memfd_create, MFdFlags};
-use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
+use nix::sys::mman::{mmap, mmap_anonymous, munmap, MapFlags, ProtFlags};
 use nix::sys::stat::fstat;
 
 use crate::os::error::{Error, Result};
@@ -95,6 +95,52 @@ impl Drop for Mapping {
     }
 }
 
+/// Memory that goes back to the system when it is dropped, whatever else is allocated meanwhile.
+#[derive(Debug)]
+pub struct Pages(NonNull<c_void>);
+
+// SAFETY: it is memory, which no thread owns; who writes has it alone.
+unsafe impl Send for Pages {}
+// SAFETY: as above.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// Its bytes.
+    pub const SIZE: NonZeroUsize = NonZeroUsize::new(256 * 1024).unwrap();
+
+    /// Memory that is all zeros. Its pages are there at once: one fault each, as they are written, would cost more than
+    /// the copying.
+    ///
+    /// # Errors
+    /// [`Error::Os`] with `ENOMEM`.
+    pub fn new() -> Result<Pages> {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_POPULATE;
+        // SAFETY: a new mapping, where the kernel likes.
+        let start = unsafe { mmap_anonymous(None, Self::SIZE, access, flags) };
+        start.map(Pages).map_err(|errno| Error::os("mmap", errno))
+    }
+
+    /// What is in it.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: mapped as long as `self` is, zeros at first, and shared only to be read.
+        unsafe { slice::from_raw_parts(self.0.as_ptr().cast(), Self::SIZE.get()) }
+    }
+
+    /// The same, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and borrowed by this one alone.
+        unsafe { slice::from_raw_parts_mut(self.0.as_ptr().cast(), Self::SIZE.get()) }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new`, and nobody has what lies in it beyond our life.
+        let _ = unsafe { munmap(self.0, Self::SIZE.get()) };
+    }
+}
+
 /// The bytes of memory that nobody can change, which is not copied; they stay as long as this process.
 ///
 /// # Errors
@@ -120,6 +166,7 @@ pub fn map(memory: OwnedFd) -> Result<&'static [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::alone::alone;
     use std::os::unix::fs::FileExt;
 
     #[test]
@@ -151,6 +198,29 @@ mod tests {
             Mapping::new(&file, NonZeroUsize::new(4097).unwrap()).unwrap_err(),
             Error::os("mmap", Errno::EINVAL)
         );
+    }
+
+    #[test]
+    fn pages_are_apart_and_go_back_to_the_system() {
+        alone(|| {
+            let mut all: Vec<_> = (0..3).map(|_| Pages::new().unwrap()).collect();
+            for (number, pages) in all.iter_mut().enumerate() {
+                assert!(pages.bytes().iter().all(|byte| *byte == 0));
+                pages.bytes_mut().fill(number as u8 + 1);
+            }
+            assert!((1..).zip(&all).all(|(number, pages)| pages.bytes().iter().all(|byte| *byte == number)));
+            let last = all.pop().unwrap().0.as_ptr() as usize;
+            assert!(is_mapped(all[0].0.as_ptr() as usize) && !is_mapped(last));
+        });
+    }
+
+    fn is_mapped(address: usize) -> bool {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().any(|line| {
+            let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+            let number = |hex| usize::from_str_radix(hex, 16).unwrap();
+            (number(start)..number(end)).contains(&address)
+        })
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn an_idle_channel_holds_no_buffer() {
     let (channel, _far) = ends();
     push(&channel, b"1", None, false);
     channel.flush().unwrap();
-    assert_eq!(channel.outgoing.lock().bytes.capacity(), 0);
+    assert_eq!(channel.outgoing.lock().memory(), 0);
 }
 
 #[test]
@@ -94,13 +94,13 @@ fn a_queue_that_is_never_empty_keeps_only_what_waits() {
             channel.flush().unwrap();
         }
         assert!(channel.queued() > 0, "the queue never is empty");
-        channel.outgoing.lock().bytes.capacity()
+        channel.outgoing.lock().memory()
     };
     for _ in 0..500 {
         push(&channel, &[b'x'; 100_000], None, true);
-        assert!(leave(MANY) <= 4 * MANY, "of 50 MB");
+        assert!(leave(MANY) <= MANY + 3 * LARGEST, "of 50 MB");
     }
-    assert!(leave(FEW) <= LARGEST, "it shrinks with what waits");
+    assert!(leave(FEW) <= 3 * LARGEST, "it shrinks with what waits");
 }
 
 #[test]
