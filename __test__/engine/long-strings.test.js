@@ -11,7 +11,7 @@ const other = '😀'.repeat(2000);
 
 const there = message => {
   const parts = takeOut(message);
-  return parts && putBack(parts);
+  return parts && putBack([`[${parts[0]}]`, ...parts.slice(1)])[0];
 };
 const json = message => JSON.parse(JSON.stringify(message));
 
@@ -75,15 +75,24 @@ test('a message that JSON cannot write is refused as JSON refuses it', () => {
 
 test('a hostile process cannot put a string where it did not take one out', () => {
   for (const text of [
-    '[{},[["__proto__","polluted"]]]',
-    '[{},[["a"]]]',
-    '[[],[["length","x"]]]',
-    '[1,[["a","b"]]]',
+    '[[{},[["__proto__","polluted"]]]]',
+    '[[{},[["a"]]]]',
+    '[[[],[["length","x"]]]]',
+    '[[1,[["a","b"]]]]',
+    '[{}]',
     '{}',
   ]) {
     assert.throws(() => putBack([text, long]), text);
   }
   assert.equal({}.polluted, undefined);
+});
+
+test('messages that are put together at once get each its own strings', () => {
+  const messages = [{ a: [long, 1], b: other }, [1, 2, `${long}2`], `${other}3`, { c: { d: [`${long}4`] } }];
+  const parts = messages.map(takeOut);
+  const texts = parts.map(([json]) => json);
+  const strings = parts.flatMap(([, ...strings]) => strings);
+  assert.deepStrictEqual(putBack([`[${texts}]`, ...strings]), messages);
 });
 
 test('random messages come back', () => {

@@ -18,7 +18,7 @@ const LOST = -2;
 /** The longest message, where no limit is set: V8 has no longer strings. */
 const { MAX_STRING_LENGTH } = require('node:buffer').constants;
 
-/** How many times messages are taken at a call of Rust's, which costs as much as to take a small one. */
+/** How many runs of messages are taken at a call of Rust's, which costs as much as to take a small message. */
 const RUNS = 8;
 
 /** From how many bytes on a message is large: then the next one is likely to be, too. */
@@ -160,7 +160,7 @@ class Channel {
     this.native = new native.Channel(
       fd,
       () => {
-        for (let runs = 0; runs < RUNS && this.#receive(); runs++);
+        for (let taken = 0, found = 1; found > 0 && taken < RUNS; taken += found) found = this.#receive();
       },
       errno => this.#tried(errno),
       limits,
@@ -314,10 +314,10 @@ class Channel {
    * Takes the next messages out of the socket. Each is delivered in a tick of its own, as Node does it: neither
    * what its listener throws nor the asynchronous context that it enters concerns the next one. While there is
    * more, Rust calls again; what the listeners have put off (ticks, promises) is done before.
-   * @returns {boolean} false: there is nothing for now, or ever
+   * @returns {number} for how many it counts, 0: there is nothing for now, or ever
    */
   #receive() {
-    if (this.#adopting || this.#closed) return false;
+    if (this.#adopting || this.#closed) return 0;
     let fd = -1;
     try {
       const found = this.#take(scratch);
@@ -325,12 +325,15 @@ class Channel {
       if (typeof found === 'string') {
         process.nextTick(this.#deliver, JSON.parse(found));
       } else if (Array.isArray(found)) {
-        process.nextTick(this.#deliver, longStrings().putBack(found));
+        const messages = longStrings().putBack(found);
+        for (const message of messages) process.nextTick(this.#deliver, message);
+        // They are large: not too many at a time.
+        return Math.max(1, messages.length);
       } else {
         fd = found.fd;
         this.#deliverAll(messagesOf(found), found);
       }
-      return true;
+      return 1;
     } catch (error) {
       // The other process does not speak our protocol. What else it sends is not read.
       if (fd >= 0) native.close(fd);
@@ -343,7 +346,7 @@ class Channel {
   #nothing(reason) {
     if (reason === END) this.#end();
     else if (reason === STARVED) this.#wait();
-    return false;
+    return 0;
   }
 
   /** Reads again later. Until then the loop has nothing to watch, and must live as long as if it had. */

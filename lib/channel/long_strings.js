@@ -57,25 +57,28 @@ function isPlain(object) {
 }
 
 /**
- * Puts the strings back into a message.
- * @param {string[]} parts its JSON, and the strings
+ * Puts the strings back into messages.
+ * @param {string[]} parts the JSON of all of them, and their strings, in a row
+ * @returns {any[]}
  * @throws when the other process did not take them out of there
  */
-function putBack([json, ...strings]) {
-  const [rest, paths] = JSON.parse(json);
-  const top = [rest];
-  paths.forEach((path, index) => {
-    let object = top;
-    let place = 0;
-    for (const key of path) {
-      object = object[place];
-      // Never into a prototype.
-      if (!Object.hasOwn(object, key)) throw errors.badMessage(new Error(`no place for a string: ${path}`));
-      place = key;
+function putBack(parts) {
+  let next = 1;
+  return JSON.parse(parts[0]).map(([rest, paths]) => {
+    const top = [rest];
+    for (const path of paths) {
+      let object = top;
+      let place = 0;
+      for (const key of path) {
+        object = object[place];
+        // Never into a prototype.
+        if (!Object.hasOwn(object, key)) throw errors.badMessage(new Error(`no place for a string: ${path}`));
+        place = key;
+      }
+      object[place] = parts[next++];
     }
-    object[place] = strings[index];
+    return top[0];
   });
-  return top[0];
 }
 
 module.exports = { takeOut, putBack };

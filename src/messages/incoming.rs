@@ -14,6 +14,10 @@ const READ: usize = 64 * 1024;
 /// The same while every read has found fewer: most workers never hear more than the cluster's own messages.
 const FIRST_READ: usize = 4 * 1024;
 
+/// Frames of [`Kind::Parts`] in one run at most: each is large, and all of a run are JavaScript's before the first is
+/// delivered.
+const MOST_PARTS: usize = 8;
+
 static SPARE: Spare = Spare::new();
 
 /// Frames that have arrived, or are arriving.
@@ -45,8 +49,7 @@ pub enum Read {
     Starved,
 }
 
-/// Frames of one kind that arrived one after the other. A frame with a descriptor is a run of its own, and so is
-/// one of [`Kind::Parts`].
+/// Frames of one kind that arrived one after the other. A frame with a descriptor is a run of its own.
 #[derive(Debug)]
 pub struct Run<'a> {
     /// What the payloads are.
@@ -175,7 +178,7 @@ impl Incoming {
                 lost = descriptor.is_none();
                 break;
             }
-            if header.kind == Kind::Parts {
+            if header.kind == Kind::Parts && frames.len() == MOST_PARTS {
                 break;
             }
         }

@@ -47,6 +47,26 @@ fn little_is_asked_for_until_a_read_finds_as_much() {
 }
 
 #[test]
+fn of_long_strings_few_messages_are_taken_out_at_once_and_others_apart() {
+    let (mut near, far) = UnixStream::pair().unwrap();
+    let kinds = [&[Kind::Json; 2][..], &[Kind::Parts; 2 * MOST_PARTS + 1], &[Kind::Json; 2 * MOST_PARTS]].concat();
+    for (number, &kind) in (0..).zip(&kinds) {
+        near.write_all(&Header { length: 1, kind, descriptor: false }.encode()).unwrap();
+        near.write_all(&[number]).unwrap();
+    }
+    let mut incoming = Incoming::new(LIMIT);
+    assert_eq!(incoming.read(far.as_fd()).unwrap(), Read::Last);
+    let (mut runs, mut found) = (Vec::new(), Vec::new());
+    while let Some(run) = incoming.next_run().unwrap() {
+        runs.push((run.kind, run.payloads.len()));
+        found.extend(run.payloads.concat());
+    }
+    let parts = [MOST_PARTS, MOST_PARTS, 1].map(|length| (Kind::Parts, length));
+    assert_eq!(runs, [&[(Kind::Json, 2)][..], &parts, &[(Kind::Json, 2 * MOST_PARTS)]].concat());
+    assert!(found.into_iter().eq(0..kinds.len() as u8), "in their order");
+}
+
+#[test]
 fn a_descriptor_that_no_frame_announces_ends_the_stream() {
     let (near, far) = socket::pair(SockType::Stream).unwrap();
     let frame = Header { length: 0, kind: Kind::Json, descriptor: false }.encode();

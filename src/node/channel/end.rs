@@ -166,7 +166,7 @@ impl End {
             if let Some(run) = self.incoming.next_run()? {
                 let found = match (&run.payloads[..], run.kind, &run.descriptor) {
                     (&[text], Kind::Json, None) if !run.lost => Either4::A(string(env, text)?),
-                    (&[payload], Kind::Parts, None) => Either4::B(read_parts(env, payload)?),
+                    (payloads, Kind::Parts, _) => Either4::B(read_parts(env, payloads)?),
                     _ => Either4::C(messages(env, run, scratch)?),
                 };
                 self.more.set(self.incoming.has_run() || self.budget.get() != Budget::SPENT);

@@ -18,7 +18,7 @@ const LOST: i32 = -2;
 /// What [`End::read`](super::end::End::read) found: one message, several, or why there is none.
 pub(super) type Found<'env> = Either4<Unknown<'env>, Vec<Unknown<'env>>, Messages<'env>, i32>;
 
-/// What `read` took out, unless it is one message of JSON text, or of parts.
+/// What `read` took out, unless it is one message of JSON text, or some of parts.
 #[napi(object, object_from_js = false)]
 pub struct Messages<'env> {
     /// The kind of the messages: 1 JSON, 2 advanced, 3 control.
@@ -51,10 +51,16 @@ pub(super) fn messages<'env>(env: Env, run: Run<'_>, scratch: Unknown<'_>) -> Re
     Ok(messages)
 }
 
-/// A message's text, and the strings that were taken out of it.
-pub(super) fn read_parts<'a>(env: Env, payload: &[u8]) -> Result<Vec<Unknown<'a>>> {
-    let (strings, json) = parts::read(payload)?;
-    let json = string(env, json);
+/// The text of one JSON array of messages, and the strings that were taken out of them, in a row.
+pub(super) fn read_parts<'a>(env: Env, payloads: &[&[u8]]) -> Result<Vec<Unknown<'a>>> {
+    let mut texts = Vec::with_capacity(payloads.len());
+    let mut strings = Vec::new();
+    for payload in payloads {
+        let (of_this, text) = parts::read(payload)?;
+        texts.push(text);
+        strings.extend(of_this);
+    }
+    let json = string(env, &array(&texts));
     std::iter::once(json).chain(strings.into_iter().map(|string| whole(env, string))).collect()
 }
 

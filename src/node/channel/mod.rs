@@ -113,8 +113,8 @@ impl Channel {
     }
 
     /// A function `(scratch)` that takes out the next messages that have arrived: one alone, without a
-    /// descriptor, as its JSON text, or as an array of its text and the strings that were taken out of it; else as
-    /// `Messages`. A number says that there are none: 0 for now, -1: the end, -2: no descriptor is left, call
+    /// descriptor, as its JSON text; those with long strings as an array, of the text of one JSON array of them and the
+    /// strings that were taken out of them, in a row; else as `Messages`. A number says that there are none: 0 for now, -1: the end, -2: no descriptor is left, call
     /// `resume` later. `scratch`: a buffer for messages that V8 has written, or undefined.
     ///
     /// It throws when the other process does not speak our protocol: nothing more can be read then.
