@@ -11,7 +11,7 @@ const path = require('node:path');
 const { Child } = require('../support/child');
 
 const BIN = path.join(__dirname, '..', '..', 'bin', 'rust-cluster.js');
-const WATCHDOG = 60_000;
+const WATCHDOG = 120_000;
 
 /** Answers who it is and what it was started with. */
 const SERVER = `require('node:http').createServer((request, response) => {

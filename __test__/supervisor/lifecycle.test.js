@@ -7,11 +7,12 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
 const { get, send } = require('../support/http');
+const { signal } = require('../support/proc');
 const { supervising, folderFor, lives, program, untilGone } = require('./supervision');
 
 const HTTP = program('http.js');
 /** How long nothing may take that these tests do not look at. */
-const OPTIONS = { exec: HTTP, workers: 2, drain: '10s', stuck: 0 };
+const OPTIONS = { exec: HTTP, workers: 2, drain: '10m', stuck: 0 };
 
 const pids = ({ value: { workers } }) => workers.map(({ pid }) => pid).sort();
 
@@ -88,7 +89,8 @@ test('reload(): every worker is replaced, the new one is ready before the old on
 test('reload(): a second call joins the first', () =>
   supervising(OPTIONS, async supervision => {
     await supervision.port();
-    const outcomes = await Promise.all([supervision.call('reload'), supervision.call('reload')]);
+    // Asked for in one message: between two a whole reload has room where this process has to wait for its turn.
+    const outcomes = await supervision.callTwice('reload');
     assert.deepEqual(outcomes, [{ value: { replaced: 2 } }, { value: { replaced: 2 } }]);
     assert.equal(supervision.reports.filter(({ event }) => event === 'reload-started').length, 1);
   }));
@@ -111,10 +113,11 @@ for (const [what, source, why, line] of [
   ],
 ]) {
   test(`reload(): a release that ${what} is refused, and the old one serves on`, context =>
-    supervisingFile(context, async (supervision, exec) => {
+    supervisingFile(context, async (supervision, exec, expectSoon) => {
       const port = await supervision.port();
       const before = pids(await supervision.call('status'));
       fs.writeFileSync(exec, source);
+      if (what === 'does not listen') expectSoon();
       const { error } = await supervision.call('reload');
       assert.equal(error.code, 'ERR_RUST_CLUSTER_RELOAD_FAILED');
       assert.equal(error.slot, 0);
@@ -128,7 +131,7 @@ for (const [what, source, why, line] of [
     }));
 }
 
-/** With a program of its own, that listens. Whatever replaces it has a second. */
+/** With a program of its own, that listens. What replaces it has a second, once `body` says so. */
 function supervisingFile(context, body) {
   const folder = folderFor(context);
   const exec = path.join(folder, 'app.js');
@@ -136,11 +139,10 @@ function supervisingFile(context, body) {
   const file = path.join(folder, 'options.json');
   const write = readyTimeout =>
     fs.writeFileSync(file, JSON.stringify({ ...OPTIONS, execArgv: [], exec, readyTimeout }));
-  write('60s');
+  write('10m');
   return supervising({ file }, async supervision => {
     await supervision.port();
-    write('1s');
-    await body(supervision, exec);
+    await body(supervision, exec, () => write('1s'));
   });
 }
 
@@ -190,7 +192,7 @@ test('a program that never starts ends the supervisor, with its code', context =
   fs.writeFileSync(exec, 'process.exit(7);');
   return supervising({ ...OPTIONS, exec }, async supervision => {
     assert.deepEqual(await supervision.exit, [7, null]);
-    assert.equal(supervision.finished, 7);
+    await supervision.until('its last word', () => supervision.finished === 7);
   });
 });
 
@@ -201,7 +203,7 @@ test('stop(): what is under way is answered, and then all end', () =>
     const { response } = await hold(supervision, port);
     supervision.call('stop');
     await supervision.report('draining', { slot: 1 });
-    for (const pid of before.filter(lives)) process.kill(pid, 'SIGUSR2');
+    for (const pid of before) signal(pid, 'SIGUSR2');
     assert.equal((await response).body, 'released');
     assert.deepEqual(await supervision.exit, [0, null]);
     for (const pid of before) await untilGone(pid);
@@ -227,9 +229,10 @@ test('stop() again ends all at once', () =>
     await supervision.exit;
   }));
 
-test('stop() while a reload runs ends it, and all workers', () =>
-  supervising(OPTIONS, async supervision => {
-    await supervision.port();
+test('stop() while a reload runs ends it, and all workers', context =>
+  supervisingFile(context, async (supervision, exec) => {
+    // A release that is never ready.
+    fs.writeFileSync(exec, 'setInterval(() => {}, 1000);');
     const reload = supervision.call('reload');
     await supervision.report('replacing');
     supervision.call('stop');
@@ -314,7 +317,7 @@ test('options that are wrong at the start are thrown, and reject `finished`', co
   fs.writeFileSync(file, '{}');
   return supervising({ file }, async supervision => {
     assert.deepEqual(await supervision.exit, [1, null]);
-    assert.equal(supervision.refused, 'ERR_RUST_CLUSTER_BAD_OPTION');
+    await supervision.until('its last word', () => supervision.refused === 'ERR_RUST_CLUSTER_BAD_OPTION');
   });
 });
 
@@ -383,7 +386,7 @@ test('a program that knows SIGINT only gets it', () =>
     supervision.call('stop');
     await assert.rejects(response);
     await supervision.report('exited', { code: 0 });
-    assert.ok(supervision.stdout.includes('SIGINT'));
+    await supervision.until('its word', () => supervision.stdout.includes('SIGINT'));
   }));
 
 test('a program that ignores SIGTERM is killed', () =>

@@ -16,7 +16,7 @@ function begin({ options, file }) {
   );
 }
 
-async function call({ id, method, args }) {
+async function call(id, { method, args }) {
   try {
     process.send({ id, value: await supervisor[method](...args) });
   } catch ({ code, message, slot, why, lines }) {
@@ -24,4 +24,7 @@ async function call({ id, method, args }) {
   }
 }
 
-process.on('message', message => (message.method ? call(message) : begin(message)));
+process.on('message', message => {
+  if (message.method) for (const id of message.ids) call(id, message);
+  else begin(message);
+});
