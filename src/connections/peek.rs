@@ -81,7 +81,7 @@ fn may_be_http(bytes: &[u8]) -> bool {
     match bytes.get(length) {
         None => length <= METHOD,
         // `PRI * HTTP/2.0` begins HTTP/2.
-        Some(next) => *next == b' ' && length > 0 && &bytes[..length] != b"PRI",
+        Some(next) => *next == b' ' && (1..=METHOD).contains(&length) && &bytes[..length] != b"PRI",
     }
 }
 
