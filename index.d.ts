@@ -251,6 +251,14 @@ declare namespace cluster {
      * @since rust-cluster 0.1.0
      */
     owner?: 'prefer' | 'strict' | undefined;
+
+    /**
+     * What is led to a client's worker: a connection, by its first request; or each request, as behind a proxy that sends
+     * requests of many clients on one kept-alive connection. Not by `'address'`.
+     * @default 'connection'
+     * @since rust-cluster 0.1.0
+     */
+    per?: 'connection' | 'request' | undefined;
   }
 
   /** Where a worker listens. */

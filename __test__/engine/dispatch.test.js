@@ -287,6 +287,8 @@ test('what cannot be is refused, and the message says where', { skip }, () => {
       { by: { body: 'a' } },
       { by: 'address', owner: 'wait' },
       { by: 'address', table: true },
+      { by: { cookie: 'a' }, per: 'session' },
+      { by: 'address', per: 'request' },
     ].map(bad => [{ policy: 'sticky', sticky: bad }, 'dispatch.sticky']),
     ...['10.0.0.0/8', ['10.0.0.0/33'], ['localhost'], [8], Array(1), {}].map(bad => [
       { proxyProtocol: bad },
@@ -312,6 +314,7 @@ test('what can be is kept as it was written', { skip }, () => {
     {},
     { policy: 'sticky', sticky },
     { sticky, ports: { 80: 'sticky', './app.sock': { sticky: { by: { query: 'room' }, owner: 'strict' } } } },
+    { policy: 'sticky', sticky: { by: 'socket.io', per: 'request' } },
     { proxyProtocol: ['10.0.0.0/8', '::1'], ports: { 443: { proxyProtocol: [] } } },
   ]) {
     cluster.setupPrimary({ dispatch });

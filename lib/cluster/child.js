@@ -170,6 +170,7 @@ class Child {
       handle.close();
       return;
     }
+    entry.requests?.meet(handle, peer);
     inAnyCase(
       () => entry.handle.onconnection(0, handle),
       () => asks && this.#byListener.has(listener) && this.#tellOfRoom(listener),
@@ -247,7 +248,7 @@ class Child {
   }
 
   /** The handle of a server whose connections the primary accepts. */
-  #roundRobin({ key, listener, kind, sockname }, server, place) {
+  #roundRobin({ key, listener, kind, sockname, perRequest }, server, place) {
     let referenced = false;
     const handle = {
       listen: () => 0,
@@ -255,6 +256,7 @@ class Child {
       close: () => {
         if (!this.#handles.delete(handle)) return;
         handle.unref();
+        this.#byListener.get(listener).requests?.end();
         this.#byListener.delete(listener);
         place.free();
         this.#channel.sendControl({ act: 'close', key });
@@ -280,8 +282,25 @@ class Child {
     }
     handle.ref();
     this.#handles.set(handle, server);
-    this.#byListener.set(listener, { key, handle, server, kind });
+    this.#byListener.set(listener, {
+      key,
+      handle,
+      server,
+      kind,
+      requests: this.#requests(listener, perRequest),
+    });
     return handle;
+  }
+
+  /** Where each request goes to its client's worker: see ./requests. */
+  #requests(listener, sticky) {
+    if (!sticky) return;
+    const { Requests } = require('./requests');
+    return new Requests(this.#worker.slot, sticky, ({ _handle: handle }, peer) => {
+      const fd = duplicate(handle.fd);
+      if (fd >= 0) this.#intake.passOn(listener, fd, peer);
+      return fd >= 0;
+    });
   }
 
   disconnect(worker) {

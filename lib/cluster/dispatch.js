@@ -9,6 +9,7 @@ const native = require('../native').load();
 
 const POLICIES = ['least-busy', 'round-robin', 'sticky'];
 const OWNERS = ['prefer', 'strict'];
+const PER = ['connection', 'request'];
 const PLACES = ['cookie', 'header', 'query'];
 
 /** What a name in a head is made of: a token of HTTP. */
@@ -18,7 +19,7 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 const KEYS = {
   policy: [`one of ${quoted(POLICIES)}`, value => (POLICIES.includes(value) ? value : undefined)],
   sticky: [
-    `{ by, owner }, by: 'address', 'socket.io', or an object with one name: cookie, header or query; owner: ${quoted(OWNERS)}`,
+    `{ by, owner, per }, by: 'address', 'socket.io', or an object with one name: cookie, header or query; owner: ${quoted(OWNERS)}; per: ${quoted(PER)}, which an address has not`,
     sticky,
   ],
   proxyProtocol: [
@@ -31,17 +32,18 @@ const KEYS = {
 const isNetwork = value => typeof value === 'string' && native.isNetwork(value);
 
 function sticky(value) {
-  if (!isPlain(value, ['by', 'owner'])) return;
-  const { by, owner = 'prefer' } = value;
-  if (!OWNERS.includes(owner)) return;
-  const strict = owner === 'strict';
-  if (by === 'address') return { by, strict };
-  if (by === 'socket.io') return { by: 'slot', name: 'sid', strict };
+  if (!isPlain(value, ['by', 'owner', 'per'])) return;
+  const { by, owner = 'prefer', per = 'connection' } = value;
+  if (!OWNERS.includes(owner) || !PER.includes(per)) return;
+  const how = { strict: owner === 'strict', perRequest: per === 'request' };
+  // The requests of a connection have one address.
+  if (by === 'address') return how.perRequest ? undefined : { by, ...how };
+  if (by === 'socket.io') return { by: 'slot', name: 'sid', ...how };
   if (!isPlain(by, PLACES)) return;
   const [[place, name], ...others] = Object.entries(by);
   if (others.length > 0 || typeof name !== 'string') return;
   // A query's name is what it is once it is decoded.
-  if (place === 'query' ? name : TOKEN.test(name)) return { by: place, name, strict };
+  if (place === 'query' ? name : TOKEN.test(name)) return { by: place, name, ...how };
 }
 
 /** Whether a value is an object with some of these keys, and no others. */

@@ -8,6 +8,7 @@
 const { subscribe } = require('node:diagnostics_channel');
 
 const native = require('../native').load();
+const { parsersOf } = require('./parsers');
 
 /** How often it is looked which connections are idle, in ms. */
 const LOOK = 25;
@@ -59,7 +60,8 @@ function drain(what) {
 
 /** Has those who are answered just now know that it is the last time. */
 function markAnswers(server) {
-  for (const { socket } of listOf(server)?.all() ?? []) if (socket?._httpMessage) isLast(socket._httpMessage);
+  for (const { socket } of parsersOf(server)?.all() ?? [])
+    if (socket?._httpMessage) isLast(socket._httpMessage);
 }
 
 /** Ends as many of those that are left as it takes to have ended all after `left` ms. */
@@ -141,7 +143,7 @@ function endIdle(connection) {
 
 /** Those on which nothing is asked: neither has the head of a request begun, nor is an answer under way. */
 function idleConnections(server) {
-  const list = listOf(server);
+  const list = parsersOf(server);
   if (!list) return [];
   const between = new Set(list.idle());
   return list
@@ -150,11 +152,5 @@ function idleConnections(server) {
     .map(({ socket }) => socket)
     .filter(socket => socket && !socket.destroyed && !socket._httpMessage && socket.writableLength === 0);
 }
-
-/** Node's list of a server's HTTP/1 connections: their parsers. */
-const listOf = server =>
-  server[
-    Object.getOwnPropertySymbols(server).find(({ description }) => description === 'http.server.connections')
-  ];
 
 module.exports = { drain };

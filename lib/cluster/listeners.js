@@ -25,6 +25,7 @@ const UV_WRITABLE = 2;
 /** Connections go round the workers. */
 class RoundRobin {
   #handle;
+  #dispatch;
 
   constructor(acceptor, query, backlog, dispatch) {
     listenThroughNet(query, backlog, () => {
@@ -38,12 +39,19 @@ class RoundRobin {
     });
     this.workers = new Set();
     this.errno = this.#handle.errno;
+    this.#dispatch = dispatch;
   }
 
   /** What a worker is told; its connections come under the listener's number. */
   get reply() {
     const { listener, kind, sockname } = this.#handle;
-    return { listener, kind, sockname };
+    const { policy, sticky } = this.#dispatch ?? {};
+    return {
+      listener,
+      kind,
+      sockname,
+      perRequest: policy === 'sticky' && sticky.perRequest ? sticky : undefined,
+    };
   }
 
   /** No descriptor goes to the workers. */

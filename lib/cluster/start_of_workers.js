@@ -29,6 +29,8 @@ const LATER = [
   'cluster/permission',
   'cluster/supervised',
   'cluster/drain',
+  'cluster/parsers',
+  'cluster/requests',
 ];
 
 const NAMES = [...FIRST, ...LATER];

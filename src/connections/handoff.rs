@@ -7,7 +7,8 @@
 //!   primary                                      worker
 //!   Queue ── near ═══ listener, connection ════► far ── Intake
 //!              ▲                                  ║
-//!              ╠═════ listener, connection ═══════╣  given back: the worker has no room for it
+//!              ╠═════ listener, connection ═══════╣  given back: the worker has no room for it; or it asks whose the
+//!              ║                                  ║  next request is
 //!              ╚═════ listener ═══════════════════╝  it has room again
 //! ```
 //!
@@ -62,8 +63,8 @@ const EMPTY: Buffer = [0; PACKET + 1];
 /// The listener that a probe names.
 const PROBE: ListenerId = 0;
 
-/// Set in a packet with a connection: the worker is asked to say when it has room for another. Set in one without:
-/// it says so.
+/// Set in a packet with a connection: the worker is asked to say when it has room for another; in one that comes back: the
+/// primary is asked whose its next request is. Set in one without: the worker says that it has room.
 const ASKS: ListenerId = 1 << 31;
 
 /// An accepted connection on its way to a worker.
@@ -73,7 +74,8 @@ pub struct Connection {
     pub listener: ListenerId,
     /// The connection.
     pub socket: OwnedFd,
-    /// Whether its worker is asked to say when it has room for another.
+    /// Whether its worker is asked to say when it has room for another; of one that comes back, whether it is asked whose
+    /// its next request is.
     pub asks: bool,
     /// Its client's address, as a proxy said it.
     pub peer: Option<SocketAddr>,
@@ -149,8 +151,7 @@ impl Queue {
     /// # Errors
     /// [`Error::HandoffShut`]; [`Error::Os`], `ETOOMANYREFS` when the user has too many descriptors in flight.
     pub fn put(&mut self, connection: &Connection) -> Result<bool> {
-        let word = if connection.asks { connection.listener | ASKS } else { connection.listener };
-        match self.send(word, connection.peer, Some(connection.socket.as_fd())) {
+        match self.send(word_of(connection), connection.peer, Some(connection.socket.as_fd())) {
             // A death does not say this: we hold the worker's end too. And a worker may refuse all descriptors
             // (`SO_PASSRIGHTS`, EPERM), which must not keep them from others.
             Err(error) if is_end(&error) || matches!(error, Error::Os { errno: Errno::EPERM, .. }) => {
@@ -224,7 +225,6 @@ impl Queue {
             // We hold the worker's end too: it was shut down, and would be readable for ever.
             Taken::End => Err(Error::HandoffShut { worker }),
             Taken::Probe => Err(bad(worker, PACKET, 0, PROBE)),
-            Taken::Connection(Connection { listener, asks: true, .. }) => Err(bad(worker, PACKET, 1, listener | ASKS)),
             taken => Ok(taken),
         }
     }
@@ -284,7 +284,7 @@ impl Intake {
         }
     }
 
-    /// Gives a connection back, for another worker. It never blocks: what the primary does not take now waits.
+    /// Gives a connection back, for another worker, or for whoever is to have its next request. It never blocks: what the primary does not take now waits.
     pub fn give_back(&mut self, connection: Connection) -> Sent {
         self.unsent.push_back(Answer::GivesBack(connection));
         self.flush()
@@ -301,7 +301,7 @@ impl Intake {
         while let Some(answer) = self.unsent.front() {
             let (word, peer, carried) = match answer {
                 Answer::GivesBack(connection) => {
-                    (connection.listener, connection.peer, Some(connection.socket.as_fd()))
+                    (word_of(connection), connection.peer, Some(connection.socket.as_fd()))
                 }
                 Answer::HasRoom(listener) => (listener | ASKS, None, None),
             };
@@ -325,6 +325,14 @@ fn is_end(error: &Error) -> bool {
 
 fn bad(worker: WorkerId, length: usize, descriptors: usize, listener: ListenerId) -> Error {
     Error::BadHandoff { worker, length, descriptors, listener }
+}
+
+fn word_of(connection: &Connection) -> ListenerId {
+    if connection.asks {
+        connection.listener | ASKS
+    } else {
+        connection.listener
+    }
 }
 
 fn packet(word: ListenerId, serial: Serial, peer: Option<SocketAddr>) -> [u8; PACKET] {

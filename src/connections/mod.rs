@@ -7,4 +7,5 @@ pub mod listen;
 pub mod peek;
 pub mod policy;
 pub mod proxy_protocol;
+pub mod requests;
 pub mod sticky;

@@ -60,7 +60,7 @@ impl Packet {
     fn expected_by_primary(&self) -> Expected {
         match self.expected() {
             // We hold the other end too: nobody else can have closed it.
-            Expected::Probe | Expected::Connection(_, true, _, _) | Expected::End => Expected::Refused,
+            Expected::Probe | Expected::End => Expected::Refused,
             expected => expected,
         }
     }

@@ -111,11 +111,21 @@ impl Intake {
     /// came with it.
     #[napi]
     pub fn give_back(&self, listener: u32, fd: i32, peer: Option<SocketName>) -> Result<()> {
+        self.send_back(listener, fd, peer, false)
+    }
+
+    /// As `giveBack`, of a connection whose next request, of which nothing was read, is somebody else's.
+    #[napi]
+    pub fn pass_on(&self, listener: u32, fd: i32, peer: Option<SocketName>) -> Result<()> {
+        self.send_back(listener, fd, peer, true)
+    }
+
+    fn send_back(&self, listener: u32, fd: i32, peer: Option<SocketName>, asks: bool) -> Result<()> {
         // SAFETY: JavaScript got the number from `onconnection`, or made it, and gives it away.
         let socket = unsafe { own(fd)? };
-        let mut connection = Connection::new(listener, socket);
-        connection.peer =
+        let peer =
             peer.and_then(|peer| Some(SocketAddr::new(peer.address.parse().ok()?, u16::try_from(peer.port).ok()?)));
+        let connection = Connection { asks, peer, ..Connection::new(listener, socket) };
         let sent = self.taker.core.borrow_mut().give_back(connection);
         self.taker.watch(sent);
         Ok(())

@@ -13,6 +13,7 @@ mod intake;
 mod listen;
 mod machine;
 mod orphans;
+mod requests;
 mod start;
 mod supervisor;
 mod systemd;

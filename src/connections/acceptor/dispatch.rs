@@ -121,7 +121,12 @@ impl State {
             self.place(connection);
             return;
         }
-        let mut visitor = self.looker.meet(connection, &listener.dispatch);
+        let visitor = self.looker.meet(connection, &listener.dispatch);
+        self.look_at_first(visitor);
+    }
+
+    fn look_at_first(&mut self, mut visitor: Visitor) {
+        let Some(listener) = self.listeners.get(&visitor.connection.listener) else { return };
         match self.looker.look(&mut visitor, &listener.dispatch, false) {
             Look::Waits => self.park(visitor),
             look => self.let_go(visitor, look),
@@ -349,6 +354,7 @@ impl State {
                 return;
             };
             let heard = match worker.queue.receive() {
+                Ok(Taken::Connection(connection)) if connection.asks => self.passed_on(id, connection),
                 Ok(Taken::Connection(connection)) => self.given_back(id, connection),
                 Ok(Taken::Room(listener)) => self.has_room(id, listener),
                 Ok(Taken::Probe | Taken::Lost) => Ok(()),
@@ -413,6 +419,20 @@ impl State {
             listener.refuse(id);
         }
         self.place(connection);
+        Ok(())
+    }
+
+    /// A worker passes a connection on: its next request, of which nothing has been read, is somebody else's.
+    fn passed_on(&mut self, id: WorkerId, mut connection: Connection) -> Result<()> {
+        self.check_returned(id, &connection)?;
+        connection.asks = false;
+        if let Some(listener) = self.listeners.get(&connection.listener) {
+            let visitor = self.looker.meet_again(connection, &listener.dispatch);
+            self.look_at_first(visitor);
+        } else {
+            // The listener was closed meanwhile, and who has sent this still serves what it has.
+            self.hand_to(id, &connection);
+        }
         Ok(())
     }
 

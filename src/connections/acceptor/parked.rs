@@ -97,6 +97,13 @@ impl Looker {
         visitor
     }
 
+    /// As `meet`, of a connection on which requests have been served.
+    pub fn meet_again(&mut self, connection: Connection, dispatch: &Dispatch) -> Visitor {
+        let mut visitor = Visitor { connection, awaited: Awaited::Nothing, is_heard: false };
+        self.await_head(&mut visitor, dispatch);
+        visitor
+    }
+
     fn await_head(&mut self, visitor: &mut Visitor, dispatch: &Dispatch) {
         visitor.is_heard = false;
         visitor.awaited = match &dispatch.policy {
@@ -171,8 +178,7 @@ impl Looker {
 
     /// Looks again at a connection that comes back: its worker has not read from it.
     pub fn recall(&mut self, connection: Connection, dispatch: &Dispatch) -> Connection {
-        let mut visitor = Visitor { connection, awaited: Awaited::Nothing, is_heard: false };
-        self.await_head(&mut visitor, dispatch);
+        let mut visitor = self.meet_again(connection, dispatch);
         self.look(&mut visitor, dispatch, true);
         if visitor.connection.client == Client::Unseen {
             visitor.connection.client = Client::Unknown;

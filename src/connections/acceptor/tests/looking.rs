@@ -477,3 +477,75 @@ fn the_thread_looks_at_what_comes_and_at_the_clock() {
     drop(gone);
     take(&intakes[0]);
 }
+
+impl Still<'_> {
+    /// A client of worker 1 says something on its connection after its first request has been read; the connection is
+    /// passed on.
+    fn pass_on(&mut self, client: &mut TcpStream, bytes: &[u8]) {
+        let mut connection = self.take(1);
+        let first = head("1~x");
+        assert_eq!(read(Connection::new(1, socket::duplicate(&connection.socket).unwrap()), first.len()), first);
+        client.write_all(bytes).unwrap();
+        while socket::waiting_bytes(connection.socket.as_fd()).unwrap() < bytes.len() {
+            std::thread::yield_now();
+        }
+        connection.asks = true;
+        self.give_back(1, connection);
+        self.state.hear(1);
+    }
+}
+
+#[test]
+fn a_connection_that_is_passed_on_goes_to_the_owner_of_its_next_request() {
+    let acceptor = Acceptor::start().unwrap();
+    let mut still = Still::with_dispatch(&acceptor, 3, strict(by_query()));
+    for (id, owner) in [("2~x", 2), ("3~x", 3), ("1~x", 1)] {
+        let mut client = still.connect_and_say(&head("1~x"));
+        still.pass_on(&mut client, &head(id));
+        let connection = still.take(owner);
+        assert!(!connection.asks);
+        assert_eq!(read(connection, head(id).len()), head(id));
+    }
+    // Who passes one on has room all the same.
+    still.assert_gets(1, "1~x");
+}
+
+#[test]
+fn a_passed_connection_waits_for_the_rest_of_its_head() {
+    let acceptor = Acceptor::start().unwrap();
+    let mut still = Still::with_dispatch(&acceptor, 2, strict(by_query()));
+    let mut client = still.connect_and_say(&head("1~x"));
+    let next = head("2~x");
+    still.pass_on(&mut client, &next[..8]);
+    assert!(still.taken(1).is_empty() && still.taken(2).is_empty());
+    still.say(&mut client, &next[8..]);
+    assert_eq!(read(still.take(2), next.len()), next);
+}
+
+#[test]
+fn a_passed_connection_keeps_what_a_proxy_has_said_and_owes_it_no_more() {
+    let acceptor = Acceptor::start().unwrap();
+    let dispatch = behind_proxies(&["127.0.0.1"], strict(by_query()).policy);
+    let mut still = Still::with_dispatch(&acceptor, 2, dispatch);
+    let mut client = still.connect_and_say(&[LINE, &head("1~x")].concat());
+    still.pass_on(&mut client, &head("2~x"));
+    let connection = still.take(2);
+    assert_eq!(connection.peer, Some("192.0.2.1:56324".parse().unwrap()));
+    assert_eq!(read(connection, head("2~x").len()), head("2~x"));
+}
+
+#[test]
+fn what_the_last_worker_passes_on_comes_back_to_it() {
+    for closed in [false, true] {
+        let acceptor = Acceptor::start().unwrap();
+        let mut still = Still::with_dispatch(&acceptor, 1, strict(by_query()));
+        let mut client = still.connect_and_say(&head("1~x"));
+        let (connection, listener) = (still.take(1), still.listener);
+        let cause = if closed { Departure::Left } else { Departure::Retired };
+        assert!(still.state.depart_from(listener, 1, cause));
+        client.write_all(&head("2~x")).unwrap();
+        still.give_back(1, Connection { asks: true, ..connection });
+        still.state.hear(1);
+        assert_eq!(still.taken(1).len(), 1, "closed: {closed}");
+    }
+}
