@@ -2,8 +2,9 @@
 'use strict';
 
 // node bench/sticky.js: what sticky clients cost the primary. First each policy, by short connections; then Socket.IO's
-// polling beside @socket.io/sticky, where each request comes on a connection of its own, and where clients keep theirs.
-// Medians of ROUNDS rounds (5), in which all take turns. The clients are in this process and set the rate: what counts is the
+// polling beside @socket.io/sticky, where each request comes on a connection of its own, and where clients keep theirs. Then
+// a proxy's pool, whose connections bring requests of many clients: here the time of the workers counts, too. ONLY=pool
+// leaves the rest out. Medians of ROUNDS rounds (5), in which all take turns. The clients are in this process and set the rate: what counts is the
 // processor's time in the primary, all its threads.
 
 const { spawn } = require('node:child_process');
@@ -11,7 +12,8 @@ const fs = require('node:fs');
 const http = require('node:http');
 const net = require('node:net');
 
-const ROUNDS = Number(process.env.ROUNDS ?? 5);
+const { ROUNDS: rounds = 5, ONLY } = process.env;
+const ROUNDS = Number(rounds);
 const CLIENTS = 16;
 const WARM_UP = 500;
 const LENGTH = 1500;
@@ -30,6 +32,20 @@ const SOCKET_IO = {
   'rust-cluster, kept connections': { SERVER: 'socket.io', kept: true },
   '@socket.io/sticky on rust-cluster': { SERVER: '@socket.io/sticky' },
   "@socket.io/sticky on Node's cluster": { SERVER: '@socket.io/sticky', CLUSTER: 'node' },
+};
+const perRequest = by => ({ policy: 'sticky', sticky: { by, owner: 'strict', per: 'request' } });
+const POOLS = {
+  'kept, and not sticky': { dispatch: 'least-busy', ids: ['0~a', '1~a'] },
+  'Connection: close': { dispatch: sticky('socket.io'), ids: ['0~a', '1~a'], close: true },
+  "per: 'request', a client of the other worker each time": {
+    dispatch: perRequest('socket.io'),
+    ids: ['0~a', '1~a'],
+  },
+  "per: 'request', clients in any order": {
+    dispatch: perRequest('socket.io'),
+    ids: ['0~a', '1~a', '1~a', '0~a', '0~a', '0~a', '1~a', '1~a'],
+  },
+  "per: 'request', always the same client": { dispatch: perRequest('socket.io'), ids: ['0~a'] },
 };
 const HEAD = [
   'GET /socket.io/?EIO=4&transport=polling&sid=1~abcdefghijklmnopqrst HTTP/1.1',
@@ -79,7 +95,7 @@ function serve({ SERVER, CLUSTER, DISPATCH }) {
 }
 
 /** What is done over and over costs the primary so many microseconds each time; and how often it was done in a second. */
-async function measure(env, client) {
+async function measure(env, client, processes = pid => [pid]) {
   const options = { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] };
   const { pid, stdout } = spawn(process.execPath, [__filename], options);
   const port = Number(await new Promise(resolve => stdout.once('data', resolve)));
@@ -89,10 +105,12 @@ async function measure(env, client) {
   });
   const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
   await pause(WARM_UP);
-  const [cpu, done] = [cpuOf(pid), state.done];
+  const all = processes(pid);
+  const cpuOfAll = () => all.reduce((sum, one) => sum + cpuOf(one), 0);
+  const [cpu, done] = [cpuOfAll(), state.done];
   await pause(LENGTH);
   const count = state.done - done;
-  const cost = (cpuOf(pid) - cpu) / count;
+  const cost = (cpuOfAll() - cpu) / count;
   state.running = false;
   await Promise.all(clients);
   process.kill(pid, 'SIGKILL');
@@ -103,6 +121,34 @@ async function measure(env, client) {
 function cpuOf(pid) {
   const of = task => Number(fs.readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0]);
   return fs.readdirSync(`/proc/${pid}/task`).reduce((sum, task) => sum + of(task), 0) / 1000;
+}
+
+/** A process and its workers. */
+function withWorkers(pid) {
+  const workers = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean);
+  return [pid, ...workers];
+}
+
+/** A connection of a proxy's pool, on which clients ask in this order; or one for each request. */
+function pool(port, state, { ids, close = false }) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, '127.0.0.1');
+    let next = state.done;
+    const ask = () => {
+      const head = HEAD.replace(/sid=[^ ]*/, `sid=${ids[next++ % ids.length]}`);
+      socket.write(close ? head : head.replace('Connection: close', 'Connection: keep-alive'));
+    };
+    let text = '';
+    socket.on('connect', ask).on('data', data => {
+      text += data;
+      if (!text.endsWith('\r\n\r\nok')) return;
+      text = '';
+      state.done++;
+      if (state.running && !close) ask();
+      else socket.end();
+    });
+    socket.on('error', reject).on('close', resolve);
+  });
 }
 
 function connect(port, state) {
@@ -142,6 +188,12 @@ async function main() {
   const rows = new Map();
   const add = (name, run) => rows.set(name, [...(rows.get(name) ?? []), run]);
   for (let round = 0; round < ROUNDS; round++) {
+    for (const [name, { dispatch, ...how }] of Object.entries(POOLS)) {
+      const env = { SERVER: 'http', DISPATCH: JSON.stringify(dispatch) };
+      const client = (port, state) => pool(port, state, how);
+      add(`a pool, ${name}`, await measure(env, client, withWorkers));
+    }
+    if (ONLY === 'pool') continue;
     for (const [name, dispatch] of Object.entries(POLICIES)) {
       const env = { SERVER: 'http', DISPATCH: JSON.stringify(dispatch) };
       add(`connections, ${name}`, await measure(env, connect));
@@ -160,6 +212,8 @@ async function main() {
   for (const [name, runs] of rows) {
     const cost = median(runs.map(run => run.cost));
     const rate = median(runs.map(run => run.rate));
-    console.log(`${name.padEnd(48)} ${cost.toFixed(1).padStart(7)} us of the primary, ${rate.toFixed(0)}/s`);
+    console.log(
+      `${name.padEnd(64)} ${cost.toFixed(1).padStart(7)} us of ${name.startsWith('a pool') ? 'all processes' : 'the primary'}, ${rate.toFixed(0)}/s`,
+    );
   }
 }

@@ -8,6 +8,7 @@ const http = require('node:http');
 const net = require('node:net');
 const { test } = require('node:test');
 const { run } = require('../support/program');
+const { find, proxied } = require('../support/proxy');
 const way = require('../support/way');
 
 const skip = way === 'node' && "Node's own cluster does not have it";
@@ -23,21 +24,25 @@ async function kept(dispatch, { workers = 2, exits, nodeArgs } = {}, body) {
     const connections = new Set();
     try {
       const ask = (options, data) =>
-        new Promise((resolve, reject) => {
-          const all = { host: '127.0.0.1', port: address.port, agent, ...options };
-          const request = http.request(all, async response => {
-            connections.add(response.socket);
-            let text = '';
-            for await (const part of response.setEncoding('utf8')) text += part;
-            resolve(JSON.parse(text));
-          });
-          request.on('error', reject);
-          request.end(data);
-        });
+        visit({ port: address.port, agent, ...options }, data, ({ socket }) => connections.add(socket));
       await body({ ask, connections, port: address.port, program });
     } finally {
       agent.destroy();
     }
+  });
+}
+
+/** What a worker answers. */
+function visit(options, data, seen) {
+  return new Promise((resolve, reject) => {
+    const request = http.request({ host: '127.0.0.1', ...options }, async response => {
+      seen?.(response);
+      let text = '';
+      for await (const part of response.setEncoding('utf8')) text += part;
+      resolve(JSON.parse(text));
+    });
+    request.on('error', reject);
+    request.end(data);
   });
 }
 
@@ -231,6 +236,70 @@ test('where a server is closed, what comes on its connections is served by its w
     assert.equal((await ask(query('1~a'))).slot, 0);
     assert.equal(connections.size, 1);
   }),
+);
+
+const nginx = (
+  port,
+  target,
+  folder,
+) => `daemon off; master_process off; pid ${folder}/pid; error_log stderr error;
+  events {}
+  http {
+    access_log off;
+    ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(what => `${what}_temp_path ${folder}/${what};`).join(' ')}
+    upstream app { server 127.0.0.1:${target}; keepalive 2; }
+    server {
+      listen 127.0.0.1:${port};
+      location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_next_upstream off; }
+    }
+  }`;
+
+const haproxy = (port, target) =>
+  `defaults
+  mode http
+  http-reuse always
+  retries 0
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+listen app
+  bind 127.0.0.1:${port}
+  server app 127.0.0.1:${target} pool-max-conn 2
+`;
+
+const proxies = [
+  [[find('nginx'), '-c'], nginx],
+  [[find('haproxy'), '-db', '-f'], haproxy],
+];
+const missing = proxies.every(([[program]]) => program) ? '' : ': skipped, nginx or haproxy is not installed';
+
+test(
+  `behind nginx and HAProxy, which send requests of all clients on each of their connections, each goes to its worker${missing}`,
+  {
+    skip: skip || missing !== '',
+  },
+  () =>
+    kept(per({ cookie: 'sid' }), {}, ({ port: target }) =>
+      Promise.all(
+        proxies.map(([command, configure]) =>
+          proxied(command, configure, target, async port => {
+            const slotsOf = new Map();
+            const client = async slot => {
+              const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+              for (let times = 40; times > 0; times--) {
+                const answer = await visit({ port, agent, ...cookie(`${slot}~a`) });
+                assert.equal(answer.slot, slot);
+                slotsOf.set(answer.client, (slotsOf.get(answer.client) ?? new Set()).add(slot));
+              }
+              agent.destroy();
+            };
+            await Promise.all([0, 1, 0, 1, 0, 1].map(client));
+            // They have done so.
+            assert.ok([...slotsOf.values()].some(slots => slots.size === 2));
+          }),
+        ),
+      ),
+    ),
 );
 
 test('without it a connection stays where its first request went', { skip }, () =>

@@ -3,17 +3,14 @@
 // Sticky clients, and clients of real proxies.
 
 const assert = require('node:assert/strict');
-const { spawn, spawnSync } = require('node:child_process');
-const { once } = require('node:events');
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
-const net = require('node:net');
-const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
-const { freePort } = require('../support/free-port');
 const { get, send } = require('../support/http');
 const { run } = require('../support/program');
+const { find, proxied } = require('../support/proxy');
 const way = require('../support/way');
 const { example, EXAMPLES } = require('./example');
 
@@ -78,44 +75,6 @@ test('cache.js: what belongs to a customer is made once, on four workers', { ski
   }),
 );
 
-/** Runs a proxy in front of a port, until it takes connections; and what is left of it ends with the test. */
-async function proxied(command, configure, target, body) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-proxy-'));
-  const port = await freePort();
-  const file = path.join(folder, 'configuration');
-  fs.writeFileSync(file, configure(port, target, folder));
-  const child = spawn(command[0], [...command.slice(1), file], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  child.stderr.on('data', text => {
-    said += text;
-  });
-  const ended = once(child, 'close');
-  try {
-    await Promise.race([
-      untilItListens(port),
-      ended.then(([code]) => assert.fail(`${command[0]} ended with ${code}: ${said}`)),
-    ]);
-    await body(port);
-  } finally {
-    child.kill('SIGKILL');
-    await ended;
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-async function untilItListens(port) {
-  for (;;) {
-    const socket = net.connect(port, '127.0.0.1');
-    const connected = await new Promise(resolve => {
-      socket.once('connect', () => resolve(true));
-      socket.once('error', () => resolve(false));
-    });
-    socket.destroy();
-    if (connected) return;
-    await new Promise(resolve => setTimeout(resolve, 20));
-  }
-}
-
 const nginx = (
   port,
   target,
@@ -137,12 +96,6 @@ listen app
   bind 127.0.0.1:${port}
   server app 127.0.0.1:${target} send-proxy${version}
 `;
-
-/** Where a program is, if it is installed. */
-const find = name =>
-  ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin']
-    .map(folder => path.join(folder, name))
-    .find(file => fs.existsSync(file));
 
 /** nginx, if it has `stream`: Debian's has it in a package of its own. */
 function nginxWithStream() {

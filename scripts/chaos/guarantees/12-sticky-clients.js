@@ -1,7 +1,7 @@
 'use strict';
 
-// Sticky clients: a session is lost with its worker, and for no other reason, whoever dies or is replaced beside it. And
-// ten thousand clients that say nothing, or a byte now and then, keep nobody waiting.
+// Sticky clients: a session is lost with its worker, and for no other reason, whoever dies or is replaced beside it, on
+// connections of their own and on some that all share, as a proxy's. And ten thousand clients that say nothing, or a byte now and then, keep nobody waiting.
 
 const { once } = require('node:events');
 const http = require('node:http');
@@ -13,6 +13,9 @@ const { now, sleep } = require('../time');
 /** Clients with a session each, and how long they wait for an answer, in milliseconds. */
 const CLIENTS = 24;
 const PATIENCE = 20_000;
+
+/** How many connections clients share. */
+const SHARED = 6;
 
 /** What the primary's memory may grow by: at all, and for each who says nothing, in bytes. */
 const GROWTH = 16 * 1024 * 1024;
@@ -29,10 +32,13 @@ module.exports = {
       ['killed', (program, { pid }) => proc.signal(pid, 'SIGKILL') && program],
       ['replaced', (program, { id }) => program.primary.tell({ command: 'replace', id })],
     ]) {
-      progress(`workers are ${what}`);
-      await withProgram('sticky.js', { way }, program =>
-        sessions(program, { what, fell, random, short, result }),
-      );
+      for (const per of ['connection', 'request']) {
+        const how = `workers are ${what}, ${per === 'request' ? 'clients share connections' : 'each has its own'}`;
+        progress(how);
+        await withProgram('sticky.js', { way, env: { PER: per } }, program =>
+          sessions(program, { what, how, per, fell, random, short, result }),
+        );
+      }
     }
     progress('clients that say nothing');
     await withProgram('sticky.js', { way }, program =>
@@ -42,10 +48,10 @@ module.exports = {
   },
 };
 
-/** One request on a connection of its own. */
-function ask(port, sid) {
+/** One request, on a connection of its own unless there is an agent. */
+function ask(port, sid, agent = false) {
   return new Promise((resolve, reject) => {
-    const options = { host: '127.0.0.1', port, agent: false, path: `/?sid=${sid ?? ''}`, timeout: PATIENCE };
+    const options = { host: '127.0.0.1', port, agent, path: `/?sid=${sid ?? ''}`, timeout: PATIENCE };
     const request = http.get(options, async response => {
       try {
         let body = '';
@@ -56,12 +62,15 @@ function ask(port, sid) {
       }
     });
     request.on('timeout', () => request.destroy(new Error('hung')));
-    request.on('error', reject);
+    // One that meets the end of an idle connection is asked again, as proxies do.
+    request.on('error', error =>
+      request.reusedSocket && error.code === 'ECONNRESET' ? resolve(ask(port, sid, agent)) : reject(error),
+    );
   });
 }
 
 /** Clients show their sessions while workers fall, one after the other; a session may be lost with its worker only. */
-async function sessions(program, { what, fell, random, short, result }) {
+async function sessions(program, { what, how, per, fell, random, short, result }) {
   const port = await program.listening(4);
   const fallen = new Set();
   let running = true;
@@ -69,17 +78,17 @@ async function sessions(program, { what, fell, random, short, result }) {
   let unanswered = 0;
   let requests = 0;
   let lostWithWorker = 0;
+  const agent = per === 'request' && new http.Agent({ keepAlive: true, maxSockets: SHARED });
   const client = async () => {
     let session;
     while (running) {
       requests++;
       let answer;
       try {
-        answer = await ask(port, session?.sid);
+        answer = await ask(port, session?.sid, agent);
       } catch {
-        // What a worker that is killed has begun is lost with it.
+        // What a worker that is killed has begun is lost with it. Its client asks again.
         if (!session || !fallen.has(session.id)) unanswered++;
-        session = undefined;
         continue;
       }
       if (session && !answer.known) {
@@ -101,12 +110,13 @@ async function sessions(program, { what, fell, random, short, result }) {
   }
   running = false;
   await clients;
+  if (agent) agent.destroy();
   // A request of somebody without a session may be with whoever is killed.
   const lost = moved + (what === 'replaced' ? unanswered : 0);
   result.tried += requests;
   result.lost += lost;
   result.notes.push(
-    `workers are ${what}: ${requests} requests, ${lostWithWorker} sessions lost with their worker, ${moved} beside it, ` +
+    `${how}: ${requests} requests, ${lostWithWorker} sessions lost with their worker, ${moved} beside it, ` +
       `${unanswered} without an answer for another reason`,
   );
 }

@@ -1,16 +1,16 @@
 'use strict';
 
-// A cluster with sticky clients by Socket.IO's parameter: WORKERS workers that give out sessions, and know those that they
-// have given out. One that is killed is replaced.
+// A cluster with sticky clients by Socket.IO's parameter, by connection or by request (PER): WORKERS workers that give out
+// sessions, and know those that they have given out. One that is killed is replaced.
 
 const http = require('node:http');
 const { cluster, say, obey } = require('./tether');
 const { generateId } = require('rust-cluster/sticky');
 
-const { WORKERS = '4', LISTEN } = process.env;
+const { WORKERS = '4', PER: per = 'connection', LISTEN } = process.env;
 
 if (cluster.isPrimary) {
-  cluster.setupPrimary({ dispatch: { policy: 'sticky', sticky: { by: 'socket.io', owner: 'strict' } } });
+  cluster.setupPrimary({ dispatch: { policy: 'sticky', sticky: { by: 'socket.io', owner: 'strict', per } } });
   for (const event of ['listening', 'disconnect', 'exit']) {
     cluster.on(event, (worker, details) => {
       const { port } = event === 'listening' ? details : {};
