@@ -18,10 +18,13 @@
 //! taken a byte (a partial write that is tried again with the descriptor would pass it twice).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
-use crate::messages::frame::Kind;
+use crate::messages::frame::{Kind, HEADER};
+use crate::messages::incoming::Run;
 use crate::messages::outgoing::Outgoing;
 pub use crate::messages::outgoing::{Block, Pushed, FLUSH_AT};
+use crate::messages::traffic::Traffic;
 use crate::os::error::Result;
 use crate::os::sync::Mutex;
 
@@ -30,17 +33,29 @@ use crate::os::sync::Mutex;
 pub struct Channel {
     socket: OwnedFd,
     outgoing: Mutex<Outgoing>,
+    traffic: Arc<Traffic>,
 }
 
 impl Channel {
     /// A channel over one end of a stream socket pair.
     pub fn new(socket: OwnedFd) -> Self {
-        Channel { socket, outgoing: Mutex::default() }
+        Channel { socket, outgoing: Mutex::default(), traffic: Arc::default() }
     }
 
     /// The channel's socket.
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// What has gone over it. It outlives the channel.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// Counts what has arrived: by the one thread that reads.
+    pub fn count_received(&self, run: &Run<'_>) {
+        let bytes = run.payloads.iter().map(|payload| HEADER + payload.len()).sum();
+        self.traffic.received.add(run.payloads.len(), bytes);
     }
 
     /// Queues a frame whose payload `write` appends, and writes the queue if `now`, or if enough waits.
@@ -56,10 +71,13 @@ impl Channel {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Pushed> {
         let mut outgoing = self.outgoing.lock();
+        let before = outgoing.queued();
         outgoing.push(kind, descriptor, write)?;
+        self.traffic.sent.add(1, outgoing.queued() - before);
         if outgoing.blocked.is_none() && (now || outgoing.queued() >= FLUSH_AT) {
-            outgoing.flush(self.socket.as_fd())?;
+            self.write(&mut outgoing)?;
         }
+        self.traffic.set_queued(outgoing.queued());
         Ok(outgoing.pushed())
     }
 
@@ -69,7 +87,7 @@ impl Channel {
     /// [`Error::Os`](crate::os::error::Error::Os) when the peer is gone: what waited is dropped.
     pub fn flush(&self) -> Result<Pushed> {
         let mut outgoing = self.outgoing.lock();
-        outgoing.flush(self.socket.as_fd())?;
+        self.write(&mut outgoing)?;
         Ok(outgoing.pushed())
     }
 
@@ -78,10 +96,16 @@ impl Channel {
     pub(crate) fn flush_in_time(&self, again: bool) -> Pushed {
         let mut outgoing = self.outgoing.lock();
         // A gone peer is seen, and told, by the loop that reads the channel. What waited for it is dropped.
-        let _ = outgoing.flush(self.socket.as_fd());
+        let _ = self.write(&mut outgoing);
         let (queued, blocked) = (outgoing.queued(), outgoing.blocked);
         outgoing.told = again && queued > 0;
         Pushed { queued, blocked, untold: queued > 0 && !again }
+    }
+
+    fn write(&self, outgoing: &mut Outgoing) -> Result<()> {
+        let written = outgoing.flush(self.socket.as_fd());
+        self.traffic.set_queued(outgoing.queued());
+        written
     }
 
     /// Bytes that wait to be written.

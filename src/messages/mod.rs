@@ -14,3 +14,4 @@ pub mod parts;
 pub mod spare;
 #[cfg(test)]
 mod testing;
+pub mod traffic;

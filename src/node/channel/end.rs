@@ -164,6 +164,7 @@ impl End {
     pub fn read(&mut self, env: Env, scratch: Unknown<'_>) -> Result<Found<'static>> {
         loop {
             if let Some(run) = self.incoming.next_run()? {
+                self.core.as_ref().inspect(|core| core.count_received(&run));
                 let found = match (&run.payloads[..], run.kind, &run.descriptor) {
                     (&[text], Kind::Json, None) if !run.lost => Either4::A(string(env, text)?),
                     (payloads, Kind::Parts, _) => Either4::B(read_parts(env, payloads)?),
