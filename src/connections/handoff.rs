@@ -1,7 +1,7 @@
 //! The handoff: the queue of accepted connections between the primary and one worker.
 //!
 //! It is a pair of `SOCK_SEQPACKET` sockets, and the kernel keeps the queue. A packet is the
-//! number of a listener, a serial number and an address, and may carry one connection:
+//! number of a listener, a serial number, an address and a time, and may carry one connection:
 //!
 //! ```text
 //!   primary                                      worker
@@ -26,6 +26,9 @@
 //!
 //! The address is that of the client, where a proxy has said it ([`proxy_protocol`]): it cannot be asked of the kernel,
 //! and what said it has been taken out of the connection.
+//!
+//! The time is that of the accept, where somebody wants to know how long connections wait; else it is 0, and no clock
+//! is looked at.
 //!
 //! A worker that gave a connection back says when it has room again, once. So does one that was handed a
 //! connection with [`ASKS`] set: more of them wait.
@@ -52,8 +55,11 @@ type Serial = u16;
 /// Bytes of an address: its IPv6 form and its port. All are 0 where there is none.
 const PEER: usize = size_of::<Ipv6Addr>() + size_of::<u16>();
 
+/// Bytes of a time, as boards have it.
+const TIME: usize = size_of::<u64>();
+
 /// Bytes in a packet.
-const PACKET: usize = size_of::<ListenerId>() + size_of::<Serial>() + PEER;
+const PACKET: usize = size_of::<ListenerId>() + size_of::<Serial>() + PEER + TIME;
 
 /// A packet's bytes, and one more, to see one that is too long.
 type Buffer = [u8; PACKET + 1];
@@ -81,6 +87,8 @@ pub struct Connection {
     pub peer: Option<SocketAddr>,
     /// What is known of its client, which no packet says.
     pub client: Client,
+    /// Since when it could be handed over, as boards have it; 0: nobody wants to know.
+    pub since: u64,
 }
 
 /// What is known of a connection's client.
@@ -98,7 +106,7 @@ pub enum Client {
 impl Connection {
     /// A connection, and no question.
     pub fn new(listener: ListenerId, socket: OwnedFd) -> Self {
-        Connection { listener, socket, asks: false, peer: None, client: Client::Unseen }
+        Connection { listener, socket, asks: false, peer: None, client: Client::Unseen, since: 0 }
     }
 }
 
@@ -151,7 +159,7 @@ impl Queue {
     /// # Errors
     /// [`Error::HandoffShut`]; [`Error::Os`], `ETOOMANYREFS` when the user has too many descriptors in flight.
     pub fn put(&mut self, connection: &Connection) -> Result<bool> {
-        match self.send(word_of(connection), connection.peer, Some(connection.socket.as_fd())) {
+        match self.send(word_of(connection), connection.peer, connection.since, Some(connection.socket.as_fd())) {
             // A death does not say this: we hold the worker's end too. And a worker may refuse all descriptors
             // (`SO_PASSRIGHTS`, EPERM), which must not keep them from others.
             Err(error) if is_end(&error) || matches!(error, Error::Os { errno: Errno::EPERM, .. }) => {
@@ -166,11 +174,17 @@ impl Queue {
     /// # Errors
     /// [`Error::Os`].
     pub fn probe(&mut self) -> Result<()> {
-        self.send(PROBE, None, None).map(drop)
+        self.send(PROBE, None, 0, None).map(drop)
     }
 
-    fn send(&mut self, word: ListenerId, peer: Option<SocketAddr>, carried: Option<BorrowedFd<'_>>) -> Result<bool> {
-        let sent = socket::send(self.near.as_fd(), &packet(word, self.serial, peer), carried)?.is_some();
+    fn send(
+        &mut self,
+        word: ListenerId,
+        peer: Option<SocketAddr>,
+        since: u64,
+        carried: Option<BorrowedFd<'_>>,
+    ) -> Result<bool> {
+        let sent = socket::send(self.near.as_fd(), &packet(word, self.serial, peer, since), carried)?.is_some();
         self.serial = self.serial.wrapping_add(1);
         self.queued += usize::from(sent);
         Ok(sent)
@@ -306,7 +320,7 @@ impl Intake {
                 Answer::HasRoom(listener) => (listener | ASKS, None, None),
             };
             // Nobody but the primary reads them: no two need be told apart.
-            match socket::send(self.far.as_fd(), &packet(word, 0, peer), carried) {
+            match socket::send(self.far.as_fd(), &packet(word, 0, peer, 0), carried) {
                 Ok(Some(_)) => drop(self.unsent.pop_front()),
                 Ok(None) => return Sent::Full,
                 // The primary is gone, and with it all who could serve these.
@@ -335,12 +349,14 @@ fn word_of(connection: &Connection) -> ListenerId {
     }
 }
 
-fn packet(word: ListenerId, serial: Serial, peer: Option<SocketAddr>) -> [u8; PACKET] {
+fn packet(word: ListenerId, serial: Serial, peer: Option<SocketAddr>, since: u64) -> [u8; PACKET] {
     let mut packet = [0; PACKET];
     let (number, rest) = packet.split_at_mut(size_of::<ListenerId>());
-    let (place, address) = rest.split_at_mut(size_of::<Serial>());
+    let (place, rest) = rest.split_at_mut(size_of::<Serial>());
+    let (address, time) = rest.split_at_mut(PEER);
     number.copy_from_slice(&word.to_le_bytes());
     place.copy_from_slice(&serial.to_le_bytes());
+    time.copy_from_slice(&since.to_le_bytes());
     if let Some(peer) = peer {
         let ip = match peer.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -378,18 +394,21 @@ fn read(received: Received, buffer: &Buffer, mut descriptors: Vec<OwnedFd>, work
         Received::Bytes(0) if descriptors.is_empty() => return Ok(Taken::End),
         Received::Bytes(length) => length,
     };
-    let &[a, b, c, d, _, _, ref address @ ..] = &buffer[..length] else {
+    let &[a, b, c, d, _, _, ref rest @ ..] = &buffer[..length] else {
         return Err(bad(worker, length, descriptors.len(), 0));
     };
     let word = ListenerId::from_le_bytes([a, b, c, d]);
-    let Ok(address) = address.try_into() else { return Err(bad(worker, length, descriptors.len(), word)) };
-    let peer = peer_in(address);
+    let Ok(rest) = <&[u8; PEER + TIME]>::try_from(rest) else {
+        return Err(bad(worker, length, descriptors.len(), word));
+    };
+    let &[ref address @ .., a, b, c, d, e, f, g, h] = rest;
+    let (peer, since) = (peer_in(address), u64::from_le_bytes([a, b, c, d, e, f, g, h]));
     let (listener, asks) = (word & !ASKS, word & ASKS != 0);
     match (listener, descriptors.len(), descriptors.pop()) {
         (PROBE, 0, None) if !asks && peer.is_none() => Ok(Taken::Probe),
         (1.., 0, None) if asks && peer.is_none() => Ok(Taken::Room(listener)),
         (1.., 1, Some(socket)) => {
-            Ok(Taken::Connection(Connection { listener, socket, asks, peer, client: Client::Unseen }))
+            Ok(Taken::Connection(Connection { listener, socket, asks, peer, client: Client::Unseen, since }))
         }
         (_, count, _) => Err(bad(worker, length, count, word)),
     }

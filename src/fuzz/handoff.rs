@@ -41,9 +41,9 @@ impl Packet {
         });
         match (self.bytes.len(), listener, flag, &self.descriptors[..], peer) {
             (0, _, _, [], _) => Expected::End,
-            (24, 0, false, [], None) => Expected::Probe,
-            (24, 1.., true, [], None) => Expected::Room(listener),
-            (24, 1.., asks, &[number], peer) => Expected::Connection(listener, asks, peer, number),
+            (32, 0, false, [], None) => Expected::Probe,
+            (32, 1.., true, [], None) => Expected::Room(listener),
+            (32, 1.., asks, &[number], peer) => Expected::Connection(listener, asks, peer, number),
             _ => Expected::Refused,
         }
     }
@@ -68,11 +68,11 @@ impl Packet {
 
 /// The bytes of one of ours, whatever its serial number.
 fn packet(word: ListenerId, address: [u8; 18]) -> Vec<u8> {
-    [&word.to_le_bytes()[..], &[0; 2], &address].concat()
+    [&word.to_le_bytes()[..], &[0; 2], &address, &[0; 8]].concat()
 }
 
 /// The lengths of hostile packets.
-const LENGTHS: [usize; 8] = [0, 1, 2, 4, 6, 23, 24, 25];
+const LENGTHS: [usize; 8] = [0, 1, 2, 4, 6, 31, 32, 33];
 
 /// Both ends of a queue, and the packets that are under way.
 struct Queues {

@@ -225,7 +225,7 @@ impl Taker {
         match taken {
             Ok(Taken::Connection(connection)) => {
                 if let Some(board) = &self.board {
-                    board.took();
+                    board.took(connection.since);
                 }
                 // A listener's number is below 2³¹; JavaScript adopts the descriptor, or closes it.
                 let (listener, fd) = (connection.listener.cast_signed(), connection.socket.into_raw_fd());

@@ -38,6 +38,48 @@ struct Numbers {
     heap_used: AtomicU64,
     /// How many milliseconds lie between two samples; 0: none are asked for. The primary writes this one.
     sample_every: AtomicU64,
+    /// Nanoseconds for which the loop was busy, all in all.
+    busy: AtomicU64,
+    /// How many connections had waited for each of [`WAITS`] at most, and for longer; and for how long all together.
+    waits: [AtomicU64; WAITS.len() + 1],
+    waited: AtomicU64,
+}
+
+/// By how long they have waited connections are counted, in nanoseconds.
+pub const WAITS: [u64; 16] = {
+    const US: u64 = 1000;
+    const MS: u64 = 1000 * US;
+    [
+        50 * US,
+        100 * US,
+        250 * US,
+        500 * US,
+        MS,
+        5 * MS / 2,
+        5 * MS,
+        10 * MS,
+        25 * MS,
+        50 * MS,
+        100 * MS,
+        250 * MS,
+        500 * MS,
+        1000 * MS,
+        2500 * MS,
+        5000 * MS,
+    ]
+};
+
+/// What a board has counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// How many connections the worker has taken.
+    pub taken: u64,
+    /// Nanoseconds for which its loop was busy.
+    pub busy: u64,
+    /// How many connections had waited for each of [`WAITS`] at most, and no less than the one before; and for longer.
+    pub waits: [u64; WAITS.len() + 1],
+    /// Nanoseconds for which they have waited, all together.
+    pub waited: u64,
 }
 
 /// One worker's board, as either side has it.
@@ -97,6 +139,16 @@ pub fn processor_time() -> u64 {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(0, |time| nanoseconds(time.into()))
 }
 
+/// A count that a worker may have written.
+fn count(number: &AtomicU64) -> u64 {
+    number.load(Ordering::Relaxed).min(MOST)
+}
+
+/// Nobody else writes it.
+fn add(number: &AtomicU64, more: u64) {
+    number.store(number.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+}
+
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -152,6 +204,7 @@ impl Board {
             let wait = next_wait(wait, now.saturating_sub(before), busy);
             numbers.expected_wait.store(wait.to_bits(), Ordering::Relaxed);
         }
+        add(&numbers.busy, busy);
         numbers.turned.store(now, Ordering::Relaxed);
         numbers.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
         if busy > longest {
@@ -159,11 +212,15 @@ impl Board {
         }
     }
 
-    /// A connection was taken.
-    pub fn took(&self) {
-        // Nobody else writes it.
-        let taken = &self.numbers().taken;
-        taken.store(taken.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    /// A connection was taken; it has waited since then, if somebody wants to know (0: nobody does).
+    pub fn took(&self, since: u64) {
+        let numbers = self.numbers();
+        add(&numbers.taken, 1);
+        if since > 0 {
+            let waited = now().saturating_sub(since);
+            add(&numbers.waits[WAITS.partition_point(|most| *most < waited)], 1);
+            add(&numbers.waited, waited);
+        }
     }
 
     /// How many connections are open, and how much of the heap is in use.
@@ -192,7 +249,6 @@ impl Board {
     pub fn read(&self, now: u64) -> Reading {
         let numbers = self.numbers();
         let life = now.saturating_sub(self.since);
-        let count = |number: &AtomicU64| number.load(Ordering::Relaxed).min(MOST);
         let turned = match numbers.turned.load(Ordering::Relaxed) {
             0 => life,
             turned => now.saturating_sub(turned).min(life),
@@ -206,6 +262,13 @@ impl Board {
             open: count(&numbers.open),
             heap_used: count(&numbers.heap_used),
         }
+    }
+
+    /// What it has counted. As in [`read`](Self::read): what comes out can at least be.
+    pub fn counts(&self) -> Counts {
+        let Numbers { taken, busy, waits, waited, .. } = self.numbers();
+        let [taken, busy, waited] = [taken, busy, waited].map(count);
+        Counts { taken, busy, waited, waits: std::array::from_fn(|at| count(&waits[at])) }
     }
 
     /// How long something that comes now waits until the worker's loop looks at it, going by its last second.
@@ -249,13 +312,28 @@ mod tests {
         worker.turned(start + MS, 0);
         worker.turned(start + 9 * MS, 7 * MS);
         worker.turned(start + 10 * MS, MS / 2);
-        worker.took();
-        worker.took();
+        worker.took(0);
+        worker.took(0);
         worker.sampled(5, 1 << 20);
         let reading = primary.read(start + 13 * MS);
         assert_eq!((reading.turns, reading.taken, reading.open, reading.heap_used), (3, 2, 5, 1 << 20));
         assert_eq!(reading.turned, Duration::from_millis(3));
         assert_eq!(reading.longest_turn, Duration::from_millis(7));
+    }
+
+    #[test]
+    fn how_long_connections_have_waited_is_counted_by_the_limits() {
+        let (primary, worker) = both();
+        worker.took(0);
+        assert_eq!(primary.counts().waits.iter().sum::<u64>(), 0);
+        worker.took(now() - 20 * MS);
+        worker.took(now() - 9_000 * MS);
+        // From a time that is to come.
+        worker.took(now() + 9_000 * MS);
+        let Counts { taken, waits, waited, .. } = primary.counts();
+        assert_eq!(taken, 4);
+        assert_eq!((waits[0], waits[WAITS.len()], waits.iter().sum::<u64>()), (1, 1, 3));
+        assert!(waited >= 9_020 * MS, "{waited}");
     }
 
     #[test]
@@ -320,13 +398,26 @@ mod tests {
     #[test]
     fn whatever_a_worker_writes_what_is_read_can_be() {
         let (primary, worker) = both();
-        let Numbers { turns, turned, longest_turn, expected_wait, taken, open, heap_used, sample_every } =
-            worker.numbers();
+        let Numbers {
+            turns,
+            turned,
+            longest_turn,
+            expected_wait,
+            taken,
+            open,
+            heap_used,
+            sample_every,
+            busy,
+            waits: [first, .., last],
+            waited,
+        } = worker.numbers();
         let values = [0, 1, MOST + 1, u64::MAX - 1, u64::MAX, now(), now() * 2]
             .into_iter()
             .chain([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, f64::MAX, f64::MIN_POSITIVE].map(f64::to_bits));
         for value in values {
-            for number in [turns, turned, longest_turn, expected_wait, taken, open, heap_used, sample_every] {
+            let counts = [taken, busy, first, last, waited];
+            let others = [turns, turned, longest_turn, expected_wait, open, heap_used, sample_every];
+            for number in counts.into_iter().chain(others) {
                 number.store(value, Ordering::Relaxed);
             }
             for at in [0, primary.since, now(), u64::MAX] {
@@ -334,13 +425,17 @@ mod tests {
                 let reading = primary.read(at);
                 assert!(reading.turned <= life && reading.longest_turn <= life, "{value}: {reading:?}");
                 assert!(reading.expected_wait <= LONGEST, "{value}: {reading:?}");
+                let Counts { taken, busy, waits, waited } = primary.counts();
+                for count in [taken, busy, waited].into_iter().chain(waits) {
+                    assert!(count <= MOST, "{value}: {count}");
+                }
                 for count in [reading.turns, reading.taken, reading.open, reading.heap_used] {
                     assert!(count <= MOST, "{value}: {reading:?}");
                 }
             }
             // Nor does a worker that has written it stumble over it.
             worker.turned(now(), MS);
-            worker.took();
+            worker.took(now());
         }
     }
 }

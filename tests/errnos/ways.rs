@@ -158,7 +158,7 @@ fn worker(acceptor: &Acceptor, id: u32) -> Result<Intake> {
 
 fn make_board(_: &Outside) -> Result<()> {
     let (ours, memory) = Board::new()?;
-    Board::open(&memory)?.took();
+    Board::open(&memory)?.took(0);
     assert_eq!(ours.read(board::now()).taken, 1);
     Ok(())
 }

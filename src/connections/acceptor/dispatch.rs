@@ -15,6 +15,7 @@ use super::{Event, BATCH};
 use crate::connections::handoff::{Client, Connection, ListenerId, Taken};
 use crate::connections::policy::WorkerId;
 use crate::os::error::{Error, Result};
+use crate::processes::board::now;
 
 /// What came of handing a connection to a worker.
 enum Handed {
@@ -50,6 +51,7 @@ impl State {
             Ok(socket) => {
                 // SAFETY: accept4 made this descriptor, and nobody else knows it.
                 let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+                listener.accepted += 1;
                 if listener.accepting == Accepting::Starved {
                     listener.accepting = Accepting::Paused;
                 }
@@ -136,7 +138,7 @@ impl State {
     fn let_go(&mut self, visitor: Visitor, look: Look) {
         match look {
             Look::Ready | Look::Waits => drop(self.place(visitor.connection)),
-            Look::Refused => {}
+            Look::Refused => self.past.dropped += 1,
         }
     }
 
@@ -203,7 +205,10 @@ impl State {
     // It is placed.
 
     /// Gives a connection to the next worker that is ready, or has it wait; `false` if it waits.
-    pub fn place(&mut self, connection: Connection) -> bool {
+    pub fn place(&mut self, mut connection: Connection) -> bool {
+        if self.times_handoffs && connection.since == 0 {
+            connection.since = now();
+        }
         let Some(connection) = self.hand_over(connection) else { return true };
         let id = connection.listener;
         // If its listener was closed, it is closed with it.
@@ -255,8 +260,10 @@ impl State {
         if let Some(listener) = self.listeners.get_mut(&connection.listener) {
             if listener.held.len() < HELD && all < quarter_of_descriptors() {
                 listener.held.push_back(connection);
+                return;
             }
         }
+        self.past.dropped += 1;
     }
 
     /// Puts a connection into a worker's queue.
@@ -408,12 +415,18 @@ impl State {
     }
 
     /// A worker gave a connection back: another one may have room for it.
-    fn given_back(&mut self, id: WorkerId, connection: Connection) -> Result<()> {
+    fn given_back(&mut self, id: WorkerId, mut connection: Connection) -> Result<()> {
         self.check_returned(id, &connection)?;
+        // What a worker says of it is nothing to go by.
+        connection.since = 0;
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.counts.refused += 1;
+        }
         let Some(listener) = self.listeners.get_mut(&connection.listener) else { return Ok(()) };
         if listener.rotation.contains(id) {
             if listener.socket.is_none() {
                 // Its last worker does not take it: nobody will.
+                self.past.dropped += 1;
                 return Ok(());
             }
             listener.refuse(id);
@@ -425,7 +438,10 @@ impl State {
     /// A worker passes a connection on: its next request, of which nothing has been read, is somebody else's.
     fn passed_on(&mut self, id: WorkerId, mut connection: Connection) -> Result<()> {
         self.check_returned(id, &connection)?;
-        connection.asks = false;
+        (connection.asks, connection.since) = (false, 0);
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.counts.passed_on += 1;
+        }
         if let Some(listener) = self.listeners.get(&connection.listener) {
             let visitor = self.looker.meet_again(connection, &listener.dispatch);
             self.look_at_first(visitor);

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use nix::sys::socket::{getsockname, getsockopt, sockopt, SockType, SockaddrStorage};
 
+use super::figures::name_of;
 use super::worker::Worker;
 use super::TICK;
 use crate::connections::handoff::{Client, Connection};
@@ -30,6 +31,10 @@ pub(super) struct Listener {
     offered: Option<Instant>,
     /// The socket's address, which is that of its connections.
     address: Option<SockaddrStorage>,
+    /// The same, for people.
+    pub name: String,
+    /// How many connections it has accepted.
+    pub accepted: u64,
 }
 
 /// How many connections of a listener wait for their owners.
@@ -63,6 +68,8 @@ impl Listener {
     pub fn new(socket: Opened, dispatch: Dispatch) -> Listener {
         Listener {
             address: getsockname(socket.socket().as_raw_fd()).ok(),
+            name: name_of(&socket),
+            accepted: 0,
             socket: Some(socket),
             accepting: Accepting::Paused,
             rotation: Rotation::default(),

@@ -36,7 +36,7 @@
 //! # Where it is
 //!
 //! This file has the handle and the thread; `state` who listens and who is there, and how they depart; `dispatch`
-//! a connection's way; `stuck` the clock; `parked` those that are looked at; `listener`, `worker` and `watch` what these are
+//! a connection's way; `figures` what was counted; `stuck` the clock; `parked` those that are looked at; `listener`, `worker` and `watch` what these are
 //! about.
 //!
 //! # Reasons
@@ -60,6 +60,7 @@
 //! [`Connection`]: crate::connections::handoff::Connection
 
 mod dispatch;
+mod figures;
 mod listener;
 mod parked;
 mod state;
@@ -68,13 +69,16 @@ mod watch;
 mod worker;
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::epoll::{EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::time::{clock_gettime, ClockId};
 use parking_lot::Mutex;
 
 use crate::connections::handoff::{ListenerId, Queue};
@@ -85,6 +89,7 @@ use crate::os::error::{Error, Result};
 use crate::os::sync::thread::JoinHandle;
 use crate::os::thread;
 use crate::processes::board::Board;
+pub use figures::{Figures, Handed, ListenerFigures, WorkerFigures};
 use state::{Departure, State};
 use watch::Token;
 
@@ -95,6 +100,9 @@ const TICK: Duration = Duration::from_millis(25);
 /// A worker that took nothing from its queue for so long is stuck. With a tick it stays below the 100 ms
 /// after which such a worker shall get no connection.
 const STUCK: Duration = Duration::from_millis(70);
+
+/// A worker whose loop has not turned for so long may idle, or be stuck: see [`Acceptor::knock`].
+const LONGEST_IDLE: Duration = Duration::from_secs(1);
 
 /// How many connections are accepted from one listener before others get their turn.
 const BATCH: usize = 64;
@@ -164,7 +172,12 @@ struct Shared {
     wake: EventFd,
     /// Readable while events wait for [`Acceptor::next_event`].
     news: EventFd,
+    /// The clock of the thread's processor time.
+    clock: AtomicI32,
 }
+
+/// While there is none. It is the real time's number, which no thread has.
+const NO_CLOCK: ClockId = ClockId::CLOCK_REALTIME;
 
 impl Acceptor {
     /// Starts the thread.
@@ -178,7 +191,8 @@ impl Acceptor {
         let (sender, events) = crossbeam_channel::unbounded();
         let state = State::new(sender)?;
         state.epoll.add(wake.as_fd(), Token::Wake, EpollFlags::EPOLLIN)?;
-        let shared = Arc::new(Shared { state: Mutex::new(state), wake, news });
+        let shared =
+            Arc::new(Shared { state: Mutex::new(state), wake, news, clock: AtomicI32::new(NO_CLOCK.as_raw()) });
         let run = Arc::clone(&shared);
         let thread = thread::start("cluster-accept", move || run.run())?;
         Ok(Acceptor { shared, thread: Some(thread), events })
@@ -229,6 +243,29 @@ impl Acceptor {
     /// if nothing is, so that the next question has an answer.
     pub fn quiet(&self, worker: WorkerId, knock: bool) -> Duration {
         self.change(|state| state.quiet(worker, knock))
+    }
+
+    /// What was counted, and what there is now.
+    pub fn figures(&self) -> Figures {
+        self.change(|state| state.figures())
+    }
+
+    /// Puts something into the queue of each worker whose loop has not turned for a while: so [`figures`](Self::figures)
+    /// say of it, from some time on, whether it is stuck.
+    pub fn knock(&self) {
+        self.change(State::knock);
+    }
+
+    /// Has workers note how long connections wait until they take them.
+    pub fn time_handoffs(&self) {
+        self.shared.state.lock().times_handoffs = true;
+    }
+
+    /// Seconds for which the thread had a processor; `None` where the system does not say.
+    pub fn processor_time(&self) -> Option<f64> {
+        let clock = ClockId::from_raw(self.shared.clock.load(Ordering::Relaxed));
+        let time = (clock != NO_CLOCK).then(|| clock_gettime(clock).ok())?;
+        time.map(|time| Duration::from(time).as_secs_f64())
     }
 
     /// Closes a listener that nobody has joined.
@@ -289,6 +326,7 @@ impl Shared {
     }
 
     fn run(&self) {
+        self.clock.store(own_clock(), Ordering::Relaxed);
         let epoll = self.state.lock().epoll.clone();
         let mut ready = [EpollEvent::empty(); 64];
         let mut last_tick = Instant::now();
@@ -343,6 +381,18 @@ impl Shared {
                 std::thread::yield_now();
             }
         }
+    }
+}
+
+/// The clock of this thread's processor time.
+fn own_clock() -> i32 {
+    let mut clock = NO_CLOCK.as_raw();
+    // SAFETY: of this thread, which lives; the number is written to where there is room for it.
+    let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) } != 0;
+    if failed {
+        NO_CLOCK.as_raw()
+    } else {
+        clock
     }
 }
 

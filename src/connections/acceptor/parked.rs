@@ -233,6 +233,11 @@ impl Parked {
         self.last
     }
 
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        self.visitors.len()
+    }
+
     /// Whether one has to go before another can come.
     pub fn is_full(&self) -> bool {
         self.visitors.len() >= MOST.min(quarter_of_descriptors())

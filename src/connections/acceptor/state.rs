@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::figures::Past;
 use super::listener::{Accepting, Listener};
 use super::parked::{Looker, Parked};
 use super::watch::{Token, Watched};
@@ -24,6 +25,9 @@ pub(super) struct State {
     pub workers: BTreeMap<WorkerId, Worker>,
     pub looker: Looker,
     pub parked: Parked,
+    pub past: Past,
+    /// Whether workers are to note how long connections wait until they take them.
+    pub times_handoffs: bool,
     last_listener: ListenerId,
     events: Sender<Event>,
     /// Whether `events` got something since the thread last told.
@@ -54,6 +58,8 @@ impl State {
             workers: BTreeMap::new(),
             looker: Looker::new(),
             parked: Parked::default(),
+            past: Past::default(),
+            times_handoffs: false,
             last_listener: 0,
             events,
             news: false,
@@ -187,7 +193,9 @@ impl State {
 
     pub fn close(&mut self, listener: ListenerId) {
         self.pause(listener, Accepting::Ended);
-        self.listeners.remove(&listener);
+        if let Some(closed) = self.listeners.remove(&listener) {
+            self.past.keep_listener(&closed);
+        }
         for parked in self.parked.of(listener) {
             self.unpark(parked);
         }
@@ -224,7 +232,9 @@ impl State {
         let (queued, has_taken_all) = self.take_all_back(id);
         left.extend(queued);
         if has_received_all && has_taken_all {
-            self.workers.remove(&id);
+            if let Some(gone) = self.workers.remove(&id) {
+                self.past.keep_worker(&gone);
+            }
         }
         left
     }
@@ -237,7 +247,7 @@ impl State {
             match worker.queue.receive() {
                 Ok(Taken::Connection(connection)) => {
                     if self.check_returned(id, &connection).is_ok() {
-                        connections.push(connection);
+                        connections.push(Connection { since: 0, ..connection });
                     }
                 }
                 Ok(Taken::Probe | Taken::Room(_) | Taken::Lost) | Err(Error::BadHandoff { .. }) => {}

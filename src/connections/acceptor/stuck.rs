@@ -72,6 +72,7 @@ impl State {
             }
             (Standing::Ready | Standing::Full, true) => {
                 worker.standing = Standing::Stuck;
+                worker.counts.stuck += 1;
                 self.watch_worker(id);
                 self.tell(Event::Stuck { worker: id });
                 self.rescue(id);

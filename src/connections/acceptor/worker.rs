@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::EpollFlags;
 
+use super::figures::{Handed, WorkerFigures};
 use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
 use crate::connections::policy::{Load, BUSY};
 use crate::connections::sticky::Slot;
@@ -34,6 +35,8 @@ pub(super) struct Worker {
     handed: BTreeMap<ListenerId, u64>,
     /// When it was last seen to be slow.
     seen_slow: Option<Instant>,
+    /// For those who want to know.
+    pub counts: Handed,
 }
 
 /// Whether a worker can be given connections.
@@ -50,8 +53,8 @@ pub(super) enum Standing {
 
 impl Worker {
     pub fn new(slot: Slot, queue: Queue, board: Option<Arc<Board>>, now: Instant) -> Worker {
-        let (standing, handed) = (Standing::Ready, BTreeMap::new());
-        Worker { slot, queue, board, standing, unheard: false, moved: now, handed, seen_slow: None }
+        let (standing, handed, counts) = (Standing::Ready, BTreeMap::new(), Handed::default());
+        Worker { slot, queue, board, standing, unheard: false, moved: now, handed, seen_slow: None, counts }
     }
 
     pub fn is_ready(&self) -> bool {
@@ -76,6 +79,7 @@ impl Worker {
         }
         let put = self.queue.put(connection)?;
         *self.handed.entry(connection.listener).or_default() += u64::from(put);
+        self.counts.handed += u64::from(put);
         Ok(put)
     }
 
@@ -86,6 +90,7 @@ impl Worker {
     pub fn take_back(&mut self) -> Result<Taken> {
         let taken = self.queue.take_back()?;
         if let Taken::Connection(connection) = &taken {
+            self.counts.taken_back += 1;
             self.give_up(connection.listener);
         }
         Ok(taken)
@@ -101,6 +106,18 @@ impl Worker {
     /// A listener has closed: what was handed of it matters no more.
     pub fn forget(&mut self, listener: ListenerId) {
         self.handed.remove(&listener);
+    }
+
+    /// What it notes of itself.
+    pub fn board(&self) -> Option<&Board> {
+        self.board.as_deref()
+    }
+
+    /// What there is to see of it.
+    pub fn figures(&self, now: Instant) -> WorkerFigures {
+        let queued = self.queue.depth().unwrap_or_default();
+        let quiet = if queued > 0 { now.duration_since(self.moved) } else { Duration::ZERO };
+        WorkerFigures { queued, quiet, is_stuck: self.standing == Standing::Stuck }
     }
 
     /// What is known of it, for the policy.
