@@ -30,6 +30,7 @@ export type ForkOptions = cluster.ForkOptions;
 export type PortDispatchSettings = cluster.PortDispatchSettings;
 export type SendCallback = cluster.SendCallback;
 export type StickySettings = cluster.StickySettings;
+export type TelemetrySettings = cluster.TelemetrySettings;
 export type Worker = cluster.Worker;
 export type WorkerEventMap = cluster.WorkerEventMap;
 export type WorkerOptions = cluster.WorkerOptions;

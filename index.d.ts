@@ -39,6 +39,8 @@ import type nodeCluster = require('node:cluster');
  * - `ERR_RUST_CLUSTER_UNSUPPORTED`: there is no engine for this platform; Node's own cluster serves.
  * - `ERR_RUST_CLUSTER_STARVED`: the primary has no descriptor left to accept a connection with. Connections
  *   wait, and are served when one is free.
+ * - `ERR_RUST_CLUSTER_NO_TELEMETRY`: the address that `telemetry` names could not be had; the cluster serves without it,
+ *   and tries again.
  * - `ERR_RUST_CLUSTER_UNHEARD`: a socket or server that a worker has sent the primary ended with an error, and nobody
  *   listens to its 'error' event.
  * - `ERR_RUST_CLUSTER_UNSENT`: the system does not take messages for another process, since too many sockets were sent
@@ -195,6 +197,46 @@ declare namespace cluster {
      * @since rust-cluster 0.1.0
      */
     dispatch?: DispatchPolicy | DispatchSettings | undefined;
+
+    /**
+     * Where there are metrics, health checks and the status of this cluster, over HTTP, from a thread of the primary that runs
+     * no JavaScript: settings, or a text, `'127.0.0.1:9464'` or the path of a socket. In force from the first `fork()` on.
+     * What cannot be throws `ERR_INVALID_ARG_VALUE`. See docs/telemetry.md.
+     * @default undefined, nowhere
+     * @since rust-cluster 0.1.0
+     */
+    telemetry?: string | TelemetrySettings | undefined;
+  }
+
+  /** Where there are metrics, health checks and status: at an address, or at a path. */
+  interface TelemetrySettings {
+    /**
+     * The port; 0: any free one, which `address()` of `rust-cluster/telemetry` tells.
+     * @default 9464
+     * @since rust-cluster 0.1.0
+     */
+    port?: number | undefined;
+
+    /**
+     * The address to listen on, an IP address. Whoever can connect can read.
+     * @default '127.0.0.1'
+     * @since rust-cluster 0.1.0
+     */
+    host?: string | undefined;
+
+    /**
+     * Names by which readers may call this host, besides its addresses and `localhost`: a request that names another is
+     * refused, since it may come from a page of somebody else's.
+     * @default []
+     * @since rust-cluster 0.1.0
+     */
+    hosts?: readonly string[] | undefined;
+
+    /**
+     * The path of a Unix socket, in the place of all of these.
+     * @since rust-cluster 0.1.0
+     */
+    path?: string | undefined;
   }
 
   /**

@@ -12,6 +12,7 @@ function install() {
   const { supported, runtime } = require('./lib/native');
   if (!supported) {
     process.emitWarning(errors.unsupported(runtime));
+    require('./lib/telemetry/unsupported')(cluster, runtime);
     return;
   }
   if (Object.keys(cluster.workers).length > 0) throw errors.tooLate();

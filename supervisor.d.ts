@@ -51,6 +51,8 @@ export interface SuperviseOptions {
   dispatch?: cluster.ClusterSettings['dispatch'];
   /** The worker that the client had before; by what it is known, as `sticky.by` there. */
   sticky?: 'address' | 'socket.io' | { cookie: string } | { header: string } | { query: string };
+  /** Where there are metrics, health checks and status: as `telemetry` of `cluster.setupPrimary()`. Default: nowhere. */
+  telemetry?: cluster.ClusterSettings['telemetry'];
   /** A worker is ready only once it has called `process.send('ready')`. Default: false, once it listens. */
   waitReady?: boolean;
   /** A worker that is not ready by then has failed; 0: no limit. Default: 60 s. */

@@ -139,6 +139,12 @@ module.exports = {
         'may not be read any more. Replace this worker by a new one, or give the thread an environment of its own, ' +
         'for which Node does not run the file: new Worker(file, { env: { ...process.env } }).',
     ),
+  noTelemetry: (address, { code, message }) =>
+    warning(
+      'ERR_RUST_CLUSTER_NO_TELEMETRY',
+      `There are no metrics and no health checks at ${address} (${message ?? code}). The cluster serves without them, and ` +
+        'tries again every 5 seconds. Find who listens there, or choose another address: telemetry of setupPrimary(), --metrics.',
+    ),
   tooLate: () =>
     nodeError(
       Error,

@@ -14,3 +14,4 @@ pub mod node;
 pub mod os;
 pub mod processes;
 pub mod supervisor;
+pub mod telemetry;

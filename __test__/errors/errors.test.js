@@ -91,6 +91,16 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_BROKEN_INTAKE: () => node([path.join(PROGRAMS, 'broken-intake.js')]),
   // Two processes have to meet between two system calls.
   ERR_RUST_CLUSTER_LOST_CONNECTION: () => node(['-e', `(${tell})(require('./lib/errors').lostConnection())`]),
+  ERR_RUST_CLUSTER_NO_TELEMETRY: () =>
+    node([
+      '-e',
+      `process.on('warning', ${tell});
+      const server = require('node:net').createServer().listen(0, '127.0.0.1', () => {
+        const cluster = require('./index.js');
+        cluster.setupPrimary({ exec: 'biome.json', silent: true, telemetry: { port: server.address().port } });
+        cluster.fork();
+      });`,
+    ]),
   ERR_RUST_CLUSTER_NO_THREAD: () => node([path.join(PROGRAMS, 'no-thread.js')]),
   ERR_RUST_CLUSTER_QUEUE_FULL: () => node([path.join(PROGRAMS, 'full-queue.js')]),
   ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE: () => node([path.join(PROGRAMS, 'too-large.js')]),

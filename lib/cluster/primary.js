@@ -57,6 +57,8 @@ class Primary {
   #initialized = false;
   #acceptor;
   #listeners;
+  /** Tells the thread that answers, where the setting has it. */
+  #telemetry;
   /** Workers that are to leave: telling them once is enough (node#32793). */
   #leaving = new WeakSet();
   /** Those among them, by id, whose queue has no room yet for all that is theirs. */
@@ -137,14 +139,23 @@ class Primary {
   fork(env, options) {
     const cluster = this.#cluster;
     cluster.setupPrimary();
+    this.#startTelemetry();
     const slot = this.#slotFor(options);
     const id = ++this.#ids;
     const worker = new Worker({ id, slot, process: this.#createWorkerProcess(id, slot, env) });
     this.#watch(worker);
     cluster.workers[id] = worker;
+    this.#telemetry?.forked(worker);
     process.nextTick(() => cluster.emit('fork', worker));
     debug.quiet(`Worker ${worker.process.pid} forked, as worker ${id}: ${cluster.settings.exec}`);
     return worker;
+  }
+
+  #startTelemetry() {
+    const { telemetry } = this.#cluster.settings;
+    if (telemetry === undefined || this.#telemetry) return;
+    const { Telemetry } = require('../telemetry/primary');
+    this.#telemetry = new Telemetry(telemetry, this.#acceptor);
   }
 
   /** The slot that was asked for, whoever fills it; else the lowest that nobody fills. */
@@ -200,6 +211,7 @@ class Primary {
 
   #exited(worker, exitCode, signalCode) {
     const cluster = this.#cluster;
+    this.#telemetry?.exited(worker, exitCode, signalCode);
     this.#retiring.delete(worker.id);
     // One that is still connected is looked at by listeners of 'disconnect'.
     if (!worker.isConnected()) {
@@ -236,6 +248,7 @@ class Primary {
 
   #online(worker) {
     worker.state = 'online';
+    this.#telemetry?.online(worker);
     debug(`Worker ${worker.process.pid} online`);
     this.#tell(worker, 'online');
   }
@@ -252,6 +265,7 @@ class Primary {
   #listening(worker, { addressType, address, port, fd }) {
     const info = { addressType, address, port, fd };
     worker.state = 'listening';
+    this.#telemetry?.listening(worker);
     debug.quiet(`Worker ${worker.process.pid} listening on ${place({ address, port, fd })}`);
     this.#tell(worker, 'listening', info);
   }
@@ -288,6 +302,7 @@ class Primary {
   #retire(worker) {
     if (this.#leaving.has(worker)) return;
     this.#leaving.add(worker);
+    this.#telemetry?.leaving(worker);
     this.#listeners?.retire(worker);
     this.#retiring.set(worker.id, worker);
     this.#tellToLeave(worker);

@@ -19,8 +19,9 @@ const SMALLEST_QUEUE = 128 * 1024;
  * @returns {{ maxMessageSize?: number, maxQueuedBytes?: number, parentDeathSignal?: number }}
  * @throws ERR_INVALID_ARG_VALUE, ERR_UNKNOWN_SIGNAL
  */
-function ownSettings({ maxMessageSize, maxQueuedBytes, parentDeathSignal, dispatch }) {
+function ownSettings({ maxMessageSize, maxQueuedBytes, parentDeathSignal, dispatch, telemetry }) {
   if (dispatch !== undefined) require('./dispatch').dispatchSettings(dispatch);
+  if (telemetry !== undefined) require('../telemetry/setting').telemetrySetting(telemetry);
   return {
     maxMessageSize: bytes('maxMessageSize', maxMessageSize, SMALLEST_MESSAGE, limits.MAX_STRING_LENGTH),
     maxQueuedBytes: bytes('maxQueuedBytes', maxQueuedBytes, SMALLEST_QUEUE, Number.MAX_SAFE_INTEGER),

@@ -155,6 +155,11 @@ class ProcessHandle {
     return this.#native.kill(signal);
   }
 
+  /** What `nativeOf` gives. */
+  get native() {
+    return this.#native;
+  }
+
   /** What `boardOf` gives. */
   get board() {
     return {
@@ -202,6 +207,15 @@ function boardOf({ process: child }) {
   return child?._handle?.board;
 }
 
+/**
+ * The process of a worker, as the addon has it.
+ * @param {import('./worker')} worker
+ * @returns {object | undefined} undefined: it has ended, or never was
+ */
+function nativeOf({ process: child }) {
+  return child?._handle?.native;
+}
+
 function flat({ file, args, cwd, envPairs, stdio, uid, gid }) {
   return [file, args, cwd, envPairs, stdio, 0, uid, gid];
 }
@@ -222,4 +236,4 @@ function descriptorFor({ type, fd, handle }) {
   }
 }
 
-module.exports = { boardOf, forkWorker };
+module.exports = { boardOf, forkWorker, nativeOf };

@@ -123,6 +123,10 @@ const KINDS = {
     },
     read: by => (whyNot({ policy: 'sticky', sticky: { by } }) === undefined ? by : undefined),
   },
+  telemetry: {
+    expects: () => require('../telemetry/setting').EXPECTS,
+    read: value => (require('../telemetry/setting').read(value) ? value : undefined),
+  },
   watch: {
     expects: 'true, false or a list of paths',
     text: text => KINDS.boolean.text(text) ?? text.split(path.delimiter),
@@ -310,6 +314,14 @@ const OPTIONS = [
     argument: 'TIME',
     value: 5 * SECOND,
     help: 'say by then where it is stuck',
+  },
+  {
+    name: 'telemetry',
+    kind: 'telemetry',
+    argument: 'ADDRESS',
+    also: 'metrics',
+    shown: '--metrics, --telemetry ADDRESS',
+    help: 'metrics and health over HTTP, at 127.0.0.1:9464, a port, or a path',
   },
   { name: 'watch', kind: 'watch', value: false, help: 'reload when a file changes: for development' },
   {

@@ -74,6 +74,7 @@ class Supervisor extends EventEmitter {
     if (this.#stopped) return this.#end(0);
     const workers = count(this.#options.workers);
     this.#wanted = workers;
+    if (this.#options.telemetry !== undefined) require('../telemetry/primary').follow(this, this.#options);
     this.#core = new (native.load().Supervisor)({ ...this.#options, workers }, Math.random() * 2 ** 52);
     this.#setUp();
     this.#sample();
@@ -96,6 +97,7 @@ class Supervisor extends EventEmitter {
       execArgv: envFile ? [`--env-file=${path.resolve(folder, envFile)}`, ...execArgv] : execArgv,
       cwd: folder,
       dispatch: this.#dispatch(),
+      telemetry: this.#options.telemetry,
       // A killed supervisor leaves nobody behind, not even one that is stuck.
       parentDeathSignal: 'SIGKILL',
     });

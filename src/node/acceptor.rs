@@ -112,6 +112,11 @@ impl Acceptor {
         self.running.get().map(|running| &*running.core)
     }
 
+    /// The same, to be shared.
+    pub(super) fn shared_core(&self) -> Option<&Arc<Core>> {
+        self.running.get().map(|running| &running.core)
+    }
+
     /// The core, which is started unless it runs.
     pub(super) fn start(&self, env: &Env) -> crate::os::error::Result<&Core> {
         Ok(&self.running(env)?.core)

@@ -67,19 +67,19 @@ impl Board {
 }
 
 /// What tells how long a turn was busy.
-struct Clock {
+pub(super) struct Clock {
     turned: u64,
     idle: u64,
     processor: u64,
 }
 
 impl Clock {
-    fn new() -> Clock {
+    pub fn new() -> Clock {
         Clock { turned: now(), idle: 0, processor: processor_time() }
     }
 
     /// When the turn ended, and for how long it was busy.
-    fn turned(&mut self, idle: u64) -> (u64, u64) {
+    pub fn turned(&mut self, idle: u64) -> (u64, u64) {
         let now = now();
         let mut busy = now.saturating_sub(self.turned).saturating_sub(idle.saturating_sub(self.idle));
         if busy > SHORT {

@@ -237,6 +237,16 @@ impl WorkerProcess {
 }
 
 impl WorkerProcess {
+    /// Its number, while there is one.
+    pub(super) fn pid(&self) -> Option<i32> {
+        self.child.as_ref().map(|child| child.pid())
+    }
+
+    /// What the worker notes of itself, where it does.
+    pub(super) fn board(&self) -> Option<&Arc<Board>> {
+        self.board.as_ref()
+    }
+
     /// Has the child's end told; its process id. A child whose end cannot be seen is ended at once.
     fn watch(&mut self, env: &Env, child: Child, onexit: &Function<'_>) -> crate::os::error::Result<i32> {
         let (pid, child) = (child.pid(), Rc::new(child));

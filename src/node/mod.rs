@@ -17,6 +17,7 @@ mod requests;
 mod start;
 mod supervisor;
 mod systemd;
+mod telemetry;
 mod text;
 mod uv;
 mod watch;

@@ -205,7 +205,7 @@ impl Turns {
     }
 }
 
-/// Is called once, some time after it was started. While that is to come it keeps the loop alive.
+/// Is called some time after it was started: once, or again and again. While that is to come it keeps the loop alive.
 #[derive(Debug)]
 pub struct Timer(Handle);
 
@@ -222,9 +222,18 @@ impl Timer {
 
     /// Asks for the call, in so many milliseconds from now.
     pub fn start(&self, pause: u64) {
+        self.start_with(pause, 0);
+    }
+
+    /// Asks for a call each so many milliseconds.
+    pub fn repeat(&self, period: u64) {
+        self.start_with(period, period);
+    }
+
+    fn start_with(&self, pause: u64, period: u64) {
         if let Some(raw) = self.0.open() {
             // SAFETY: the handle is initialised and not closing. It cannot fail then.
-            unsafe { (self.0.uv.timer_start)(raw, on_timer, pause, 0) };
+            unsafe { (self.0.uv.timer_start)(raw, on_timer, pause, period) };
         }
     }
 

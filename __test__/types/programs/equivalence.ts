@@ -25,6 +25,7 @@ export const names: Same<
       | 'maxMessageSize'
       | 'maxQueuedBytes'
       | 'parentDeathSignal'
+      | 'telemetry'
     )
   | (keyof nodeCluster.Address | 'fd')
 > = true;

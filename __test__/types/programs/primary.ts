@@ -4,8 +4,11 @@ import type { Server } from 'node:net';
 
 import cluster = require('rust-cluster');
 import sticky = require('rust-cluster/sticky');
+import telemetry = require('rust-cluster/telemetry');
 
 declare const server: Server;
+const portOf = (address: telemetry.TelemetryAddress | string | null) =>
+  typeof address === 'object' ? address?.port : undefined;
 
 const settings: cluster.ClusterSettings = {
   exec: 'worker.js',
@@ -25,7 +28,9 @@ const settings: cluster.ClusterSettings = {
     proxyProtocol: ['10.0.0.0/8'],
     ports: { 8000: 'round-robin', '/run/app.sock': { sticky: { by: 'socket.io' } } },
   },
+  telemetry: { port: 0, host: '::1', hosts: ['metrics.example'] },
 };
+export const port: number | undefined = portOf(telemetry.address());
 export const id: string = sticky.generateId();
 cluster.schedulingPolicy = cluster.SCHED_RR;
 cluster.schedulingPolicy = cluster.SCHED_NONE;

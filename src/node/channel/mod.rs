@@ -24,6 +24,7 @@ use super::{function, own, Result};
 use crate::messages::channel::Channel as Core;
 use crate::messages::frame::{Kind, LIMIT};
 use crate::messages::incoming::Incoming;
+use crate::messages::traffic::Traffic;
 
 /// Bytes that a message may be longer because of a handle that comes along, and longer than any of the cluster's own.
 const ENVELOPE: usize = 64 * 1024;
@@ -226,5 +227,12 @@ impl Channel {
         if let Some(core) = end.core.take() {
             let _ = nix::sys::socket::shutdown(core.socket().as_raw_fd(), nix::sys::socket::Shutdown::Both);
         }
+    }
+}
+
+impl Channel {
+    /// What has gone over it.
+    pub(super) fn traffic(&self) -> Option<Arc<Traffic>> {
+        self.end.borrow().core.as_ref().map(|core| Arc::clone(core.traffic()))
     }
 }

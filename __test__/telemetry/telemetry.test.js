@@ -1,0 +1,275 @@
+'use strict';
+
+// Metrics, health and status: from a thread of the primary, whatever the processes do.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { test } = require('node:test');
+const { run } = require('../support/program');
+const { get } = require('../support/http');
+const way = require('../support/way');
+const { ask, until, untilReady, states, samples } = require('./client');
+
+const skip = way === 'node' && "Node's own cluster does not have it";
+
+/** A cluster of two workers that serve, and where its telemetry and its server are. */
+function cluster({ telemetry = { port: 0 }, workers = 2, env, ...options }, body) {
+  const all = { WORKERS: workers, TELEMETRY: JSON.stringify(telemetry), ...env };
+  return run('telemetry/programs/cluster.js', { env: all, ...options }, async program => {
+    const [[, addresses]] = await program.lines(/^telemetry (.*)/);
+    const [before, address] = JSON.parse(addresses);
+    assert.equal(before, null);
+    const [[, port]] = await program.lines(/^worker \d+ at (\d+)$/, workers);
+    const where = typeof address === 'string' ? { socketPath: address } : { port: address?.port };
+    await body({ program, address, where, port: Number(port) });
+  });
+}
+
+const pids = async program => (await program.events('online', 2)).map(({ pid }) => pid);
+
+test('health is what the workers do, while some, or all, or the primary do nothing', { skip }, async t => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const FLAG = path.join(folder, 'flag');
+  await cluster({ env: { FLAG } }, async ({ program, where, port, address }) => {
+    assert.deepEqual([address.address, address.family], ['127.0.0.1', 'IPv4']);
+    const all = await until(where, 'both serve', status => states(status) === 'ready,ready');
+    const workers = { draining: 0, ready: 2, starting: 0, stuck: 0 };
+    assert.deepEqual([all.ready, all.live, all.reasons, all.states], [true, true, [], workers]);
+    assert.equal((await untilReady(where)).ready, true);
+
+    const [first, second] = await pids(program);
+    process.kill(first, 'SIGSTOP');
+    const one = await until(where, 'one is stuck', status => status.states.stuck === 1);
+    assert.equal(one.ready, true);
+    assert.match(one.reasons.join(), /^slot \d: stuck$/);
+    process.kill(second, 'SIGSTOP');
+    const isBusy = ({ state, lag, utilization }) => state === 'stuck' && lag > 0.5 && utilization > 0.5;
+    const both = await until(where, 'both are stuck', ({ slots }) => slots.every(isBusy));
+    assert.equal(both.ready, false);
+    const unready = await ask(where, '/readyz');
+    assert.equal(unready.status, 503);
+    assert.deepEqual(JSON.parse(unready.body).reasons, ['slot 0: stuck', 'slot 1: stuck']);
+    assert.equal((await ask(where, '/livez')).status, 200);
+    const figures = samples((await ask(where, '/metrics')).body);
+    assert.equal(figures.get('cluster_workers{state="stuck"}'), 2);
+    assert.equal(figures.get('cluster_worker_up{slot="0"}'), 0);
+    assert.ok(figures.get('cluster_worker_stuck_episodes_total{slot="1"}') >= 1);
+    for (const pid of [first, second]) process.kill(pid, 'SIGCONT');
+    await until(where, 'both serve', status => states(status) === 'ready,ready');
+
+    await get(port, '/spin');
+    const isStuck = ({ primary }) => primary.stuck && primary.lag > 1 && primary.utilization > 0.5;
+    await until(
+      where,
+      'the primary is stuck, and the workers serve',
+      status => isStuck(status) && status.ready,
+    );
+    const live = await ask(where, '/livez');
+    assert.equal(live.status, 200);
+    assert.equal(JSON.parse(live.body).primary.stuck, true);
+    assert.equal((await get(port)).status, 200);
+    fs.writeFileSync(FLAG, '');
+    await until(where, 'the primary turns', status => !status.primary.stuck);
+  });
+});
+
+test('what is counted is what happened, and stays when workers go', { skip }, async () => {
+  await cluster({ exits: [0, 'SIGKILL'] }, async ({ program, where, port }) => {
+    for (let count = 0; count < 20; count++) await get(port);
+    const isSeen = ({ open, heap }) => open === 0 && heap > 0;
+    const before = await until(where, 'all are closed', ({ slots }) => slots.every(isSeen));
+    const sum = (status, name) => status.slots.reduce((total, slot) => total + slot[name], 0);
+    assert.equal(sum(before, 'taken'), 20);
+    assert.equal(sum(before, 'handed'), 20);
+    const { accepted, handed, ports, take_seconds: waits } = before.acceptor;
+    assert.deepEqual([accepted, handed, waits.count], [20, 20, 20]);
+    assert.deepEqual(ports, [{ address: `127.0.0.1:${port}`, accepted: 20, waiting: 0 }]);
+    assert.ok(waits.sum > 0 && waits.buckets.at(-1)[1] <= 20);
+    for (const { messages, heap, rss, generation, lag } of before.slots) {
+      assert.ok(messages.received >= 3 && messages.sent >= 1 && messages.bytes_received > messages.received);
+      assert.ok(heap > 1e6 && rss > 1e7 && generation === 1 && lag < 60);
+    }
+    const [first] = await pids(program);
+    process.kill(first, 'SIGKILL');
+    const isHalf = ({ exits, slots }) =>
+      exits.SIGKILL === 1 && `${slots.map(({ state }) => state).sort()}` === 'empty,ready';
+    assert.equal((await until(where, 'one is gone, and one serves', isHalf)).ready, true);
+    const asked = await get(port, '/leave');
+    assert.equal(asked.status, 200);
+    const none = await until(where, 'both are gone', ({ exits }) => exits.asked === 1);
+    assert.equal(states(none), 'empty,empty');
+    assert.equal(none.ready, false);
+    assert.deepEqual([none.starts, sum(none, 'taken'), sum(none, 'handed')], [2, 21, 21]);
+    assert.ok(sum(none, 'busy') >= sum(before, 'busy') && sum(none, 'cpu') >= sum(before, 'cpu'));
+    assert.ok(none.slots.every(({ messages }) => messages.received >= 3));
+    const { accepted: all, take_seconds: waited, ports: closed } = none.acceptor;
+    assert.deepEqual([all, waited.count], [21, 21]);
+    assert.deepEqual(closed, [{ address: `127.0.0.1:${port}`, accepted: 21, waiting: 0 }]);
+  });
+});
+
+test('both formats are written, each to who asks for it', { skip }, async () => {
+  await cluster({}, async ({ where, port }) => {
+    await get(port);
+    const plain = await ask(where, '/metrics');
+    assert.equal(plain.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+    assert.match(plain.body, /^# TYPE cluster_connections_accepted_total counter\n/m);
+    assert.doesNotMatch(plain.body, /# EOF/);
+    const open = await ask(where, '/metrics', {
+      headers: { accept: 'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3' },
+    });
+    assert.equal(open.headers['content-type'], 'application/openmetrics-text; version=1.0.0; charset=utf-8');
+    assert.match(open.body, /^# TYPE cluster_connections_accepted counter\n/m);
+    assert.match(open.body, /\n# EOF\n$/);
+    // The same names of samples, whoever reads.
+    const names = text => [...samples(text).keys()].sort();
+    assert.deepEqual(names(open.body), names(plain.body));
+    for (const accept of ['*/*', 'text/plain', 'application/openmetrics-text;q=0, */*', 'nonsense;;q'])
+      assert.match((await ask(where, '/metrics', { headers: { accept } })).headers['content-type'], /^text/);
+  });
+});
+
+test('the documentation has each metric, and no other', { skip }, async () => {
+  await cluster({}, async ({ where, port }) => {
+    await get(port);
+    const { body } = await ask(where, '/metrics');
+    const described = [...body.matchAll(/^# HELP (\w+) (.*)\n# TYPE \w+ (\w+)$/gm)];
+    const expected = described.map(([, name, help, kind]) => `| \`${name}\` | ${kind} | ${help} |`);
+    const text = fs.readFileSync(path.join(__dirname, '..', '..', 'docs', 'telemetry.md'), 'utf8');
+    const written = text.match(/^\| `cluster_\w+` \| .*\|$/gm);
+    assert.deepEqual(written.map(withoutLabels), expected);
+  });
+});
+
+/** A line of the table, without what its labels are. */
+const withoutLabels = line => line.replace(/ \(by [\w, `]+\) \|$/, ' |');
+
+test('nobody is answered who comes by another name, and nothing can be changed', { skip }, async () => {
+  const telemetry = { port: 0, hosts: ['Metrics.Example'] };
+  await cluster({ telemetry }, async ({ where }) => {
+    const status = async (host, options) =>
+      (await ask(where, '/status', { ...options, headers: { host } })).status;
+    for (const host of ['127.0.0.1', 'localhost:9464', '[::1]:1', '10.0.0.1', 'metrics.example:80'])
+      assert.equal(await status(host), 200, host);
+    for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', 'a@localhost@b'])
+      assert.equal(await status(host), 421, host);
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'])
+      assert.equal(await status('localhost', { method }), 405, method);
+    assert.equal(await status('localhost', { method: 'HEAD' }), 200);
+    const { status: unknown, headers } = await ask(where, '/metrics/../etc/passwd');
+    assert.equal(unknown, 404);
+    assert.match(headers['content-security-policy'], /^default-src 'self';/);
+    assert.equal(headers['x-content-type-options'], 'nosniff');
+    assert.equal(headers['access-control-allow-origin'], undefined);
+  });
+});
+
+/** What a client gets that sends bytes, and reads until it is left. */
+function talk({ port }, bytes) {
+  return new Promise(resolve => {
+    let text = '';
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(bytes));
+    socket.setEncoding('latin1').on('data', part => {
+      text += part;
+    });
+    // One that is refused may be reset while it goes on sending.
+    socket.on('error', () => {}).on('close', () => resolve(text));
+  });
+}
+
+test('heads that are too large are refused, and what is no request', { skip }, async () => {
+  await cluster({}, async ({ where }) => {
+    const megabyte = 'x'.repeat(2 ** 20);
+    const large = await talk(where, `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${megabyte}\r\n\r\n`);
+    assert.doesNotMatch(large, /^HTTP\/1.1 2/);
+    assert.match(await talk(where, 'nonsense\r\n\r\n'), /^HTTP\/1.1 400 /);
+    assert.match(
+      await talk(where, 'GET /status HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n'),
+      /^HTTP\/1.1 421 /,
+    );
+    assert.match(await talk(where, 'GET /status HTTP/1.1\r\nConnection: close\r\n\r\n'), /^HTTP\/1.1 421 /);
+    assert.match(await talk(where, 'GET /status HTTP/1.0\r\n\r\n'), /^HTTP\/1.0 200 /);
+    assert.equal((await ask(where, '/livez')).status, 200);
+  });
+});
+
+test('those who are silent make room for others', { skip }, async () => {
+  await cluster({}, async ({ where }) => {
+    const silent = Array.from({ length: 200 }, () =>
+      net.connect(where.port, '127.0.0.1').on('error', () => {}),
+    );
+    const ended = silent.map(
+      socket => new Promise(resolve => socket.on('close', () => resolve('left')).resume()),
+    );
+    try {
+      for (let count = 0; count < 20; count++) assert.equal((await ask(where, '/livez')).status, 200);
+      // They were more than there is room for: the first has gone, without waiting for its time to be over.
+      assert.equal(await ended[0], 'left');
+    } finally {
+      for (const socket of silent) socket.destroy();
+    }
+  });
+});
+
+test('of those who watch there are not too many', { skip }, async () => {
+  await cluster({}, async ({ where }) => {
+    const watchers = [];
+    const watch = () =>
+      new Promise(resolve => {
+        const socket = net.connect(where.port, '127.0.0.1');
+        socket.write('GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n');
+        socket.once('data', bytes => resolve(`${bytes}`.slice(9, 12)));
+        watchers.push(socket);
+      });
+    try {
+      const answers = [];
+      for (let count = 0; count < 17; count++) answers.push(await watch());
+      assert.deepEqual(answers, [...Array(16).fill('200'), '503']);
+      assert.equal((await ask(where, '/livez')).status, 200);
+    } finally {
+      for (const socket of watchers) socket.destroy();
+    }
+  });
+});
+
+test('it may be a socket of the file system, which goes with the primary', { skip }, async t => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const file = path.join(folder, 'telemetry.sock');
+  // One that was left behind is no obstacle.
+  const abandoned = net.createServer().listen(file);
+  await new Promise(resolve => abandoned.once('listening', resolve));
+  fs.linkSync(file, `${file}.kept`);
+  await new Promise(resolve => abandoned.close(resolve));
+  fs.renameSync(`${file}.kept`, file);
+  await cluster({ telemetry: { path: file } }, async ({ where, address }) => {
+    assert.equal(address, file);
+    assert.equal((await ask(where, '/livez', { headers: { host: 'any.example' } })).status, 200);
+  });
+});
+
+test('where another one listens the cluster serves, says so, and goes on trying', { skip }, async () => {
+  const other = net.createServer();
+  await new Promise(resolve => other.listen(0, '127.0.0.1', resolve));
+  const { port: taken } = other.address();
+  const stderr = /ERR_RUST_CLUSTER_NO_TELEMETRY|--trace-warnings/;
+  await cluster({ telemetry: { port: taken }, stderr }, async ({ program, address, port }) => {
+    assert.equal(address, null);
+    assert.equal((await get(port)).status, 200);
+    await program.until('a warning', () => program.stderr.some(line => line.includes(`127.0.0.1:${taken}`)));
+    await new Promise(resolve => other.close(resolve));
+    const listens = () =>
+      ask({ port: taken }, '/livez').then(
+        ({ status }) => status,
+        () => undefined,
+      );
+    let status;
+    // Whether it listens is told by nothing but that.
+    while (!status) status = await listens();
+    assert.equal(status, 200);
+  });
+});

@@ -1,0 +1,119 @@
+'use strict';
+
+// What the primary's JavaScript tells the thread that answers (src/telemetry/): what only JavaScript knows, when it
+// changes. The thread never asks. Loaded where the setting `telemetry` is.
+
+const errors = require('../errors');
+const native = require('../native').load();
+const { channelOf } = require('../channel/setup_channel');
+const { nativeOf } = require('../cluster/worker_process');
+const { telemetrySetting, textOf } = require('./setting');
+
+/** How often it is tried again to listen where somebody else does, in milliseconds. */
+const RETRY = 5000;
+
+/** That of this process, once there is one. */
+let current;
+
+/** Whether a supervisor says when a worker is ready: it is not once it listens. */
+let awaitsWord = false;
+
+class Telemetry {
+  #native;
+  #setting;
+  #acceptor;
+  #address = null;
+
+  /**
+   * @param {unknown} setting as the user has set it
+   * @param {object | undefined} acceptor
+   */
+  constructor(setting, acceptor) {
+    this.#setting = telemetrySetting(setting);
+    this.#acceptor = acceptor;
+    const { hosts } = this.#setting;
+    const page = require('./page').assets();
+    this.#native = new native.Telemetry({ hosts, page, node: process.versions.node });
+    this.#listen(true);
+    current = this;
+  }
+
+  /** Where somebody else listens, perhaps the program before this one, the cluster serves all the same. */
+  #listen(isFirst) {
+    const { path, host, port } = this.#setting;
+    const query = path === undefined ? { address: host, port } : { address: path, port: -1 };
+    try {
+      this.#address = this.#native.listen(query) ?? path;
+    } catch (error) {
+      if (isFirst) process.emitWarning(errors.noTelemetry(textOf(this.#setting), error));
+      setTimeout(() => this.#listen(false), RETRY).unref();
+    }
+  }
+
+  get address() {
+    return this.#address;
+  }
+
+  forked(worker) {
+    const handle = nativeOf(worker);
+    if (!handle || worker.process.pid === undefined) return;
+    this.#native.forked(worker.id, worker.slot, handle, channelOf(worker.process)?.native, this.#acceptor);
+  }
+
+  online() {}
+
+  listening(worker) {
+    if (!awaitsWord) this.ready(worker.id);
+  }
+
+  ready(id) {
+    this.#native.setState(id, 'ready');
+  }
+
+  leaving(worker) {
+    this.#native.setState(worker.id, 'draining');
+  }
+
+  exited(worker, code, signal) {
+    this.#native.exited(worker.id, causeOf(worker, code, signal));
+  }
+
+  reloading(done, of) {
+    this.#native.reloaded(true, done, of);
+  }
+
+  reloaded(done, of) {
+    this.#native.reloaded(false, done, of);
+  }
+
+  stopping() {
+    this.#native.stopping();
+  }
+}
+
+/** A label's value: there are not many. */
+function causeOf({ exitedAfterDisconnect }, code, signal) {
+  if (signal) return signal;
+  if (code !== 0) return 'crash';
+  return exitedAfterDisconnect ? 'asked' : 'exit';
+}
+
+/** A supervisor says which worker is ready, how far a reload has come, and that all are to end. */
+function follow(supervisor, { waitReady }) {
+  let reload;
+  awaitsWord = waitReady;
+  supervisor.on('report', ({ event, worker, slots, replaced }) => {
+    if (event === 'ready') {
+      current?.ready(worker);
+      if (reload) current?.reloading(Math.min(++reload.done, reload.of), reload.of);
+    } else if (event === 'reload-started') {
+      reload = { done: 0, of: slots };
+      current?.reloading(0, slots);
+    } else if (event === 'reload-done' || event === 'reload-failed') {
+      current?.reloaded(replaced ?? reload?.done ?? 0, reload?.of ?? 0);
+      reload = undefined;
+    } else if (event === 'stopping') current?.stopping();
+  });
+}
+
+module.exports = { Telemetry, follow, address: () => current?.address ?? null };
