@@ -1,7 +1,7 @@
 //! Which worker gets the next connection.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::connections::proxy_protocol::Network;
 use crate::connections::sticky::Sticky;
@@ -57,6 +57,10 @@ pub const BUSY: Duration = Duration::from_millis(3);
 /// have their turn, and nobody is given everything for a small advantage.
 const ALIKE: u32 = 4;
 
+/// Who is busy is so for this long without another look, as long as there is one who is not: so many that are busy cost no
+/// more than one.
+const STAYS_BUSY: Duration = Duration::from_millis(1);
+
 /// Round robin over the workers of one listener, in the order in which they came.
 ///
 /// The worker that was chosen goes to the end of the line. One that could not be chosen stays where it is, so
@@ -64,6 +68,8 @@ const ALIKE: u32 = 4;
 #[derive(Debug, Default)]
 pub struct Rotation {
     line: VecDeque<WorkerId>,
+    /// How many at the head of the line are busy, and when they were looked at: they stay there while others are chosen.
+    busy: Option<(usize, Instant)>,
 }
 
 impl Rotation {
@@ -77,6 +83,7 @@ impl Rotation {
     /// Takes a worker out; `false` if it was not in.
     pub fn remove(&mut self, worker: WorkerId) -> bool {
         let length = self.line.len();
+        self.busy = None;
         self.line.retain(|other| *other != worker);
         self.line.len() < length
     }
@@ -104,6 +111,7 @@ impl Rotation {
     /// The first worker that `ready` accepts; it goes to the end of the line.
     pub fn next(&mut self, ready: impl FnMut(&WorkerId) -> bool) -> Option<WorkerId> {
         let position = self.line.iter().position(ready)?;
+        self.busy = None;
         self.choose(position)
     }
 
@@ -112,7 +120,14 @@ impl Rotation {
     ///
     /// At rest that is the first in the line, and no other is looked at. What is known may be old, so nobody is *the*
     /// least busy: whoever is busy gets nothing, and the rest have their turn.
-    pub fn next_least_busy(&mut self, mut load: impl FnMut(WorkerId) -> Option<Load>) -> Option<WorkerId> {
+    pub fn next_least_busy(
+        &mut self,
+        now: Instant,
+        mut load: impl FnMut(WorkerId) -> Option<Load>,
+    ) -> Option<WorkerId> {
+        if let Some(id) = self.next_behind_busy(now, &mut load) {
+            return Some(id);
+        }
         let mut takes_nothing = None;
         let mut taking = Vec::new();
         for (position, worker) in self.line.iter().enumerate() {
@@ -131,7 +146,20 @@ impl Rotation {
         }
         let Some(quickest) = taking.iter().map(|(_, wait)| *wait).min() else { return self.choose(takes_nothing?) };
         let enough = BUSY.max(quickest * ALIKE);
-        let (position, _) = taking.into_iter().find(|(_, wait)| *wait <= enough)?;
+        let place = taking.iter().position(|(_, wait)| *wait <= enough)?;
+        let (position, wait) = taking[place];
+        if place > 0 && place == position && wait * ALIKE <= BUSY {
+            self.busy = Some((place, now));
+        }
+        self.choose(position)
+    }
+
+    /// The first worker behind those that were found to be busy just now, if it is far from that.
+    fn next_behind_busy(&mut self, now: Instant, load: impl FnOnce(WorkerId) -> Option<Load>) -> Option<WorkerId> {
+        let (position, seen) = self.busy.take()?;
+        let worker = *self.line.get(position).filter(|_| now.duration_since(seen) < STAYS_BUSY)?;
+        let is_far = load(worker).is_some_and(|load| load.takes && load.wait * ALIKE <= BUSY);
+        is_far.then(|| self.busy = Some((position, seen)))?;
         self.choose(position)
     }
 
@@ -192,7 +220,7 @@ mod tests {
         let mut rotation = rotation(1..=3);
         let mut looked_at = 0;
         let mut next = || {
-            rotation.next_least_busy(|_| {
+            rotation.next_least_busy(Instant::now(), |_| {
                 looked_at += 1;
                 milliseconds(3)
             })
@@ -205,16 +233,16 @@ mod tests {
     fn a_busy_worker_comes_after_those_that_are_not_and_keeps_its_turn() {
         let mut rotation = rotation(1..=3);
         let busy = |worker| if worker == 1 { milliseconds(21) } else { milliseconds(1) };
-        let chosen: Vec<_> = (0..4).map(|_| rotation.next_least_busy(busy).unwrap()).collect();
+        let chosen: Vec<_> = (0..4).map(|_| rotation.next_least_busy(Instant::now(), busy).unwrap()).collect();
         assert_eq!(chosen, [2, 3, 2, 3]);
-        assert_eq!(rotation.next_least_busy(|_| milliseconds(0)), Some(1));
+        assert_eq!(rotation.next_least_busy(Instant::now(), |_| milliseconds(0)), Some(1));
     }
 
     #[test]
     fn where_all_are_busy_all_have_their_turn() {
         let mut rotation = rotation(1..=3);
         let busy = |worker| milliseconds([0, 20, 6, 24][worker as usize]);
-        let chosen: Vec<_> = (0..6).map(|_| rotation.next_least_busy(busy).unwrap()).collect();
+        let chosen: Vec<_> = (0..6).map(|_| rotation.next_least_busy(Instant::now(), busy).unwrap()).collect();
         assert_eq!(chosen, [1, 2, 3, 1, 2, 3]);
     }
 
@@ -222,8 +250,33 @@ mod tests {
     fn who_does_not_take_comes_last() {
         let mut rotation = rotation(1..=3);
         let stuck = Some(Load { takes: false, wait: Duration::ZERO });
-        assert_eq!(rotation.next_least_busy(|worker| if worker == 3 { milliseconds(900) } else { stuck }), Some(3));
-        assert_eq!(rotation.next_least_busy(|worker| if worker == 1 { None } else { stuck }), Some(2));
-        assert_eq!(rotation.next_least_busy(|_| None), None);
+        assert_eq!(
+            rotation.next_least_busy(Instant::now(), |worker| if worker == 3 { milliseconds(900) } else { stuck }),
+            Some(3)
+        );
+        assert_eq!(rotation.next_least_busy(Instant::now(), |worker| if worker == 1 { None } else { stuck }), Some(2));
+        assert_eq!(rotation.next_least_busy(Instant::now(), |_| None), None);
+    }
+
+    #[test]
+    fn who_is_busy_is_not_looked_at_again_for_a_moment_while_another_is_free() {
+        let mut rotation = rotation(1..=64);
+        let now = Instant::now();
+        let mut next = |after: u64, free: &[WorkerId]| {
+            let mut looks = 0;
+            let chosen = rotation.next_least_busy(now + Duration::from_micros(after), |worker| {
+                looks += 1;
+                if free.contains(&worker) {
+                    milliseconds(0)
+                } else {
+                    milliseconds(30)
+                }
+            });
+            (chosen.unwrap(), looks)
+        };
+        assert_eq!([next(0, &[64]), next(0, &[64]), next(999, &[64])], [(64, 64), (64, 1), (64, 1)]);
+        // One that is free again is found a moment later, at once where no other is free.
+        assert_eq!([next(999, &[1, 64]), next(1000, &[1, 64])], [(64, 1), (1, 1)]);
+        assert_eq!([next(1000, &[64]), next(1000, &[3])], [(64, 63), (3, 3)]);
     }
 }

@@ -1,7 +1,7 @@
 //! The rotation: of those that are ready, the one that has waited longest.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use rust_cluster::connections::policy::{Load, Rotation, WorkerId, BUSY};
@@ -77,13 +77,16 @@ proptest! {
     ) {
         let mut rotation = Rotation::default();
         (0..6).for_each(|worker| rotation.add(worker));
-        for loads in rounds {
+        let start = Instant::now();
+        for (round, loads) in (0..).zip(rounds) {
+            // Whoever was busy in the last one is looked at again.
+            let now = start + Duration::from_millis(round);
             let line: Vec<_> = rotation.iter().collect();
             let known: Vec<_> = line.iter().filter_map(|id| Some((*id, loads[*id as usize]?))).collect();
             let taking = known.iter().filter(|(_, load)| load.takes);
             let quickest = taking.map(|(_, load)| load.wait).min().unwrap_or_default();
             let expected = known.iter().min_by_key(|(_, load)| rank(load, quickest)).map(|(id, _)| *id);
-            prop_assert_eq!(rotation.next_least_busy(|id| loads[id as usize]), expected);
+            prop_assert_eq!(rotation.next_least_busy(now, |id| loads[id as usize]), expected);
             let rest: Vec<_> = line.into_iter().filter(|id| Some(*id) != expected).chain(expected).collect();
             prop_assert_eq!(rotation.iter().collect::<Vec<_>>(), rest, "the others stay where they are");
         }

@@ -1,6 +1,6 @@
 //! Who chooses. All but one know only what an acceptor can know; the optimum has what comes wait for whoever is free first.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rust_cluster::connections::policy::{Load, Rotation, WorkerId};
 
@@ -16,11 +16,12 @@ pub trait Policy {
 }
 
 /// The rotation and its rule, as production has them.
-pub struct LeastBusy(Rotation);
+/// The rotation, and when its time began.
+pub struct LeastBusy(Rotation, Instant);
 
 impl LeastBusy {
     pub fn new(workers: usize) -> LeastBusy {
-        LeastBusy(rotation(workers))
+        LeastBusy(rotation(workers), Instant::now())
     }
 }
 
@@ -31,7 +32,8 @@ impl Policy for LeastBusy {
             let wait: Duration = known.board.expected_wait(time);
             Some(Load { takes: known.untaken(now) < SLOW, wait })
         };
-        self.0.next_least_busy(load).map(|worker| worker as usize)
+        let now = self.1 + Duration::from_nanos(time);
+        self.0.next_least_busy(now, load).map(|worker| worker as usize)
     }
 }
 

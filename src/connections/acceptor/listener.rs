@@ -94,7 +94,7 @@ impl Listener {
                 let worker = workers.get_mut(&id).filter(|worker| worker.is_ready() && !refusing.contains(&id))?;
                 Some(worker.load(now))
             };
-            if let Some(id) = rotation.next_least_busy(load) {
+            if let Some(id) = rotation.next_least_busy(now, load) {
                 return Some((id, false));
             }
         }
