@@ -32,7 +32,40 @@ async function unavailable() {
  * @returns {Promise<{ total: number, calls: Record<string, number> }>}
  */
 async function countSyscalls(pid, work) {
-  const strace = spawn('strace', ['-c', '-f', '-p', `${pid}`], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const output = await traced(['-c', '-f', '-p', `${pid}`], work);
+  const calls = {};
+  for (const line of output.split('\n')) {
+    const [, count, name] = line.match(LINE) ?? [];
+    if (name && name !== 'total') calls[name] = Number(count);
+  }
+  return { total: Object.values(calls).reduce((sum, count) => sum + count, 0), calls };
+}
+
+/** A line of strace's log: the thread, if there are several, the call, as it ends, and what it returned. */
+const CALL = /^(?:\[pid +(\d+)\] )?(?:<\.\.\. )?([a-z]\w+)[( ].* = (-?\d+)/;
+
+/**
+ * The calls of these names that the threads of a process make while `work` goes on, in each thread's order.
+ * @param {number} pid
+ * @param {string[]} names
+ * @param {() => Promise<unknown>} work
+ * @returns {Promise<{ name: string, result: number }[][]>} a row a thread
+ */
+async function followSyscalls(pid, names, work) {
+  const output = await traced(['-f', '-e', `trace=${names}`, '-e', 'signal=none', '-p', `${pid}`], work);
+  const threads = new Map();
+  for (const line of output.split('\n')) {
+    const [, thread = pid, name, result] = line.match(CALL) ?? [];
+    if (!names.includes(name)) continue;
+    if (!threads.has(thread)) threads.set(thread, []);
+    threads.get(thread).push({ name, result: Number(result) });
+  }
+  return [...threads.values()];
+}
+
+/** What strace says of a process while `work` goes on. */
+async function traced(options, work) {
+  const strace = spawn('strace', options, { stdio: ['ignore', 'ignore', 'pipe'] });
   leftovers.track(strace.pid);
   const closed = once(strace, 'close');
   let output = '';
@@ -51,12 +84,7 @@ async function countSyscalls(pid, work) {
     await closed;
     leftovers.forget(strace.pid);
   }
-  const calls = {};
-  for (const line of output.split('\n')) {
-    const [, count, name] = line.match(LINE) ?? [];
-    if (name && name !== 'total') calls[name] = Number(count);
-  }
-  return { total: Object.values(calls).reduce((sum, count) => sum + count, 0), calls };
+  return output;
 }
 
-module.exports = { unavailable, countSyscalls };
+module.exports = { unavailable, countSyscalls, followSyscalls };

@@ -4,7 +4,7 @@
 
 const body = require('../body');
 const connections = require('../load/connections');
-const { countSyscalls } = require('./strace');
+const { countSyscalls, followSyscalls } = require('./strace');
 const { withProgram } = require('./program');
 const { withServer } = require('./http');
 
@@ -23,6 +23,33 @@ function perConnection(rival, clients) {
   });
 }
 
+/**
+ * What is in vain in the thread that accepts, per connection: calls that find nobody, and wake-ups after which nobody is
+ * accepted. A clock that ticks while a worker is slow wakes nobody for nothing.
+ */
+function inVainPerConnection(rival, clients) {
+  return withServer(rival, { workers: 2 }, async ({ program, port }) => {
+    await connections({ port, count: 100, clients, body });
+    const load = () => connections({ port, count: CONNECTIONS, clients, body });
+    const names = ['accept4', 'epoll_wait', 'epoll_pwait'];
+    const threads = await followSyscalls(program.pid, names, load);
+    const calls = threads.find(thread => thread.some(({ name }) => name === 'accept4'));
+    const finds = ({ result }) => result > 0;
+    const isVain = ({ name, result }, i) =>
+      name !== 'accept4' &&
+      result > 0 &&
+      calls[i + 1] &&
+      !(calls[i + 1].name === 'accept4' && finds(calls[i + 1]));
+    const accepts = calls.filter(({ name }) => name === 'accept4');
+    const accepted = accepts.filter(finds).length;
+    if (accepted < CONNECTIONS) throw new Error(`${accepted} accepted, of ${CONNECTIONS}`);
+    return {
+      accepts: (accepts.length - accepted) / CONNECTIONS,
+      wakes: calls.filter(isVain).length / CONNECTIONS,
+    };
+  });
+}
+
 /** In the primary, per thousand messages: as the receiver, and as the sender. */
 function perThousandMessages(rival, serialization) {
   return withProgram('messages', rival, async program => {
@@ -38,4 +65,4 @@ function perThousandMessages(rival, serialization) {
   });
 }
 
-module.exports = { perConnection, perThousandMessages };
+module.exports = { perConnection, inVainPerConnection, perThousandMessages };

@@ -32,7 +32,7 @@ const CALLS: &[(&str, c_long, &[Errno])] = &[
     ("fcntl", libc::SYS_fcntl, &[Errno::EMFILE, Errno::EINVAL]),
     ("ftruncate", libc::SYS_ftruncate, &[Errno::EFBIG, Errno::ENOMEM]),
     ("getsockname", libc::SYS_getsockname, &[Errno::ENOBUFS]),
-    ("getsockopt", libc::SYS_getsockopt, &[Errno::ENOTSOCK]),
+    ("getsockopt", libc::SYS_getsockopt, &[Errno::ENOTSOCK, Errno::ENOPROTOOPT]),
     ("ioctl", libc::SYS_ioctl, &[Errno::ENOTTY, Errno::EINVAL]),
     ("listen", libc::SYS_listen, &[Errno::EADDRINUSE, Errno::EOPNOTSUPP]),
     (
@@ -43,6 +43,7 @@ const CALLS: &[(&str, c_long, &[Errno])] = &[
     ("openat", libc::SYS_openat, &[Errno::EACCES, Errno::EMFILE, Errno::ENFILE, Errno::ENOENT, Errno::ENOMEM]),
     ("pidfd_open", libc::SYS_pidfd_open, PIDFD_OPEN),
     ("pidfd_send_signal", libc::SYS_pidfd_send_signal, &[Errno::ENOSYS, Errno::EPERM]),
+    ("poll", POLL, &[Errno::EINTR, Errno::EINVAL, Errno::ENOMEM]),
     ("prlimit64", libc::SYS_prlimit64, &[Errno::EPERM, Errno::ENOSYS]),
     ("read", libc::SYS_read, &[Errno::EAGAIN, Errno::EINTR]),
     ("recvmsg", libc::SYS_recvmsg, &[Errno::EAGAIN, Errno::ECONNRESET, Errno::EINTR, Errno::ENOMEM]),
@@ -67,6 +68,11 @@ const CALLS_OF_A_CHILD: &[(&str, c_long, &[Errno])] = &[
 const EPOLL_WAIT: c_long = libc::SYS_epoll_wait;
 #[cfg(not(target_arch = "x86_64"))]
 const EPOLL_WAIT: c_long = libc::SYS_epoll_pwait;
+
+#[cfg(target_arch = "x86_64")]
+const POLL: c_long = libc::SYS_poll;
+#[cfg(not(target_arch = "x86_64"))]
+const POLL: c_long = libc::SYS_ppoll;
 
 const ACCEPT: &[Errno] = &[
     Errno::EAGAIN,
@@ -140,6 +146,7 @@ const OVERCOME: &[c_long] = &[
     EPOLL_WAIT,
     libc::SYS_pidfd_open,
     libc::SYS_pidfd_send_signal,
+    POLL,
     libc::SYS_read,
     libc::SYS_sendmsg,
     libc::SYS_waitid,
@@ -157,8 +164,12 @@ fn complaint(fault: Fault, result: std::thread::Result<Result<()>>) -> Option<St
             Some(format!("{error}, which is to be overcome"))
         }
         Ok(Err(Error::Os { errno, .. })) if errno == fault.errno => None,
-        // A socket without a name is none to listen on.
-        Ok(Err(Error::Os { syscall: "listen", errno: Errno::EINVAL })) if fault.call == libc::SYS_getsockname => None,
+        // A socket that does not say what it is is none to listen on.
+        Ok(Err(Error::Os { syscall: "listen", errno: Errno::EINVAL }))
+            if matches!(fault.call, libc::SYS_getsockname | libc::SYS_getsockopt) =>
+        {
+            None
+        }
         // pthread_create(3) has one word for both.
         Ok(Err(Error::Os { syscall: "pthread_create", errno: Errno::EAGAIN })) if fault.errno == Errno::ENOMEM => None,
         Ok(Err(error)) => Some(error.to_string()),

@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Sender};
 
@@ -50,7 +50,8 @@ pub const WAYS: &[(&str, Way)] = &[
     ("listen where another died", listen_where_another_died),
     ("listen on a descriptor", listen_descriptor),
     ("bind UDP", bind_udp),
-    ("accept and hand over", accept),
+    ("accept and hand over", accept_tcp),
+    ("accept at a path and hand over", accept_at_a_path),
     ("take from the queue", take),
     ("send and receive", converse),
 ];
@@ -164,15 +165,25 @@ fn make_board(_: &Outside) -> Result<()> {
 }
 
 /// Two workers, and three clients, of which each is served by one of them.
-fn accept(outside: &Outside) -> Result<()> {
-    let acceptor = Acceptor::start()?;
+fn accept_tcp(outside: &Outside) -> Result<()> {
     let opened = tcp()?;
     let address = opened.address().ok_or(Error::os("getsockname", Errno::ENOBUFS))?;
+    accept(outside, opened, move || TcpStream::connect(address).unwrap())
+}
+
+fn accept_at_a_path(outside: &Outside) -> Result<()> {
+    let opened = Opened::bind(&Request::Unix { path: path() })?;
+    opened.listen(16)?;
+    accept(outside, opened, || UnixStream::connect(path()).unwrap())
+}
+
+fn accept<C>(outside: &Outside, opened: Opened, connect: impl Fn() -> C + Send + 'static) -> Result<()> {
+    let acceptor = Acceptor::start()?;
     let workers = [worker(&acceptor, 1)?, worker(&acceptor, 2)?];
     let listener = acceptor.add_listener(opened, Dispatch::default());
     assert!(acceptor.join(listener, 1) && acceptor.join(listener, 2));
     let result = outside.run(move || {
-        let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let clients: Vec<_> = (0..3).map(|_| connect()).collect();
         let mut served = 0;
         while served < clients.len() {
             let mut ready: Vec<_> = workers.iter().map(|it| PollFd::new(it.far(), PollFlags::POLLIN)).collect();

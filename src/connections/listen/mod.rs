@@ -4,6 +4,7 @@
 mod descriptor;
 pub mod inherited;
 mod path;
+pub mod waiting;
 
 use std::ffi::CStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
