@@ -7,12 +7,15 @@ use nix::errno::Errno;
 
 use crate::messages::backlog::Backlog;
 use crate::messages::frame::{Header, Kind, HEADER, LIMIT};
-use crate::messages::spare::Spare;
+use crate::messages::spare::{Spare, LARGEST};
 use crate::os::error::{Error, Result};
 use crate::os::socket;
 
 /// Bytes in the queue from which on [`Channel::push`](crate::messages::channel::Channel::push) writes although the loop has not turned.
 pub const FLUSH_AT: usize = 64 * 1024;
+
+/// More than waits for the kernel where a program waits for it: the backlog's memory is new, and so is dearer.
+const MUCH: usize = 2 * LARGEST;
 
 static SPARE: Spare = Spare::new();
 
@@ -125,6 +128,7 @@ impl Outgoing {
             };
             self.blocked = Some(block);
             self.set_aside();
+            self.forget_written();
             return Ok(());
         }
         self.clear();
@@ -154,8 +158,19 @@ impl Outgoing {
     /// Leaves what the kernel does not take to the backlog, if it is much: there it is not moved again, and its memory
     /// goes back as it leaves.
     fn set_aside(&mut self) {
-        if self.bytes.len() - self.start >= FLUSH_AT {
+        let much = if self.backlog.is_empty() { MUCH } else { FLUSH_AT };
+        if self.bytes.len() - self.start >= much {
             self.backlog.append(&mut self.bytes, self.start);
+            self.start = 0;
+        }
+    }
+
+    /// Memory follows what waits, also in a queue that is never empty. What is moved is less than what was
+    /// written since the last time, so a byte costs one move at most.
+    fn forget_written(&mut self) {
+        if self.start > self.bytes.len() - self.start {
+            self.bytes.drain(..self.start);
+            self.bytes.shrink_to(LARGEST.max(2 * self.bytes.len()));
             self.start = 0;
         }
     }
