@@ -2,14 +2,24 @@
 
 const { parseArgs } = require('node:util');
 
+const cases = require('./cases');
 const { anotherBuild, rivals } = require('./rivals');
 
+/** Names in lines as long as the others. */
+const names = all =>
+  all
+    .map(({ name }) => name)
+    .join(' ')
+    .replace(/(.{60,75}) /g, '$1\n  ');
+
 const USAGE = `npm run bench -- [options] [case…]     all cases, if none is named
+
+  ${names(cases)}
 
   growth            how cost grows with workers, clients and sizes: not among "all"
   report            docs/performance.md and the plots, from the newest results
 
-  --list            the cases
+  --list            the cases, and what each compares
   --rounds N        rounds of each case (7; growth: 3)
   --seconds S       length of a measurement under load (each case has its own)
   --rivals A,B      only these: ${rivals.map(({ name }) => name).join(' ')}

@@ -59,6 +59,10 @@ function memory(pid) {
   return { rss: bytes('Rss'), pss: bytes('Pss'), own: bytes('Private_Clean') + bytes('Private_Dirty') };
 }
 
+/** The most resident memory that a process has had, in bytes. */
+const mostResident = pid =>
+  Number(read(`/proc/${pid}/status`)?.match(/^VmHWM:\s+(\d+) kB/m)?.[1] ?? 0) * 1024;
+
 function list(folder) {
   try {
     return fs.readdirSync(folder);
@@ -166,6 +170,7 @@ module.exports = {
   cpu,
   idle,
   memory,
+  mostResident,
   descriptors,
   threads,
   children,

@@ -14,6 +14,7 @@ module.exports = {
     perSecond: { title: 'connections/s', unit: '/s', better: 'higher' },
     primaryCpu: { title: 'CPU in the primary per connection', unit: 'µs', better: 'lower' },
     workersCpu: { title: 'CPU in the workers per connection', unit: 'µs', better: 'lower' },
+    allCpu: { title: 'CPU per connection, all processes', unit: 'µs', better: 'lower' },
     p50: { title: 'p50', unit: 'ms', better: 'lower' },
     p99: { title: 'p99', unit: 'ms', better: 'lower' },
   },

@@ -13,6 +13,7 @@ module.exports = {
   figures: {
     perSecond: { title: 'requests/s', unit: '/s', better: 'higher' },
     workersCpu: { title: 'CPU in the workers per request', unit: 'µs', better: 'lower' },
+    allCpu: { title: 'CPU per request, all processes', unit: 'µs', better: 'lower' },
     p50: { title: 'p50', unit: 'ms', better: 'lower' },
     p99: { title: 'p99', unit: 'ms', better: 'lower' },
   },

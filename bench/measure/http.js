@@ -63,6 +63,7 @@ function underLoad(rival, settings) {
         perSecond: result.requests / result.seconds,
         primaryCpu: cpu.primary / units,
         workersCpu: cpu.workers / units,
+        allCpu: (cpu.primary + cpu.workers) / units,
         p50: result.p50,
         p99: result.p99,
       },

@@ -1,6 +1,6 @@
 'use strict';
 
-// A primary that talks with its first worker, while the others have nothing to do.
+// A primary that talks with its first worker, while the others have nothing to do, or with all of them at once.
 
 const { once } = require('node:events');
 
@@ -9,7 +9,7 @@ const cluster = require('./cluster');
 const { Receiver, send } = require('./stream');
 
 if (cluster.isPrimary) {
-  answer({ start, toPrimary, toWorker, roundTrips });
+  answer({ start, toPrimary, toWorker, allToPrimary, roundTrips });
 } else if (cluster.isWorker) {
   work();
 }
@@ -27,10 +27,16 @@ function first() {
   return Object.values(cluster.workers)[0];
 }
 
-/** The worker sends, the primary counts and checks. */
-function toPrimary(stream) {
-  const worker = first();
-  const receiver = new Receiver(stream.size);
+/** All workers send at once: how many messages that were. */
+async function allToPrimary(stream) {
+  const begin = performance.now();
+  const all = await Promise.all(Object.values(cluster.workers).map(worker => toPrimary(stream, worker)));
+  return { milliseconds: performance.now() - begin, count: all.reduce((sum, { count }) => sum + count, 0) };
+}
+
+/** A worker sends, the primary counts and checks. */
+function toPrimary(stream, worker = first()) {
+  const receiver = new Receiver(stream);
   const begin = performance.now();
   worker.send({ order: 'send', stream });
   return new Promise((resolve, reject) => {
@@ -82,13 +88,13 @@ async function roundTrips({ milliseconds }) {
 }
 
 function work() {
-  let receiver = new Receiver(0);
+  let receiver = new Receiver({ size: 0 });
   const orders = {
     async send({ stream }) {
       process.send({ order: 'sent', count: await send(process, stream) });
     },
     receive({ stream }) {
-      receiver = new Receiver(stream.size);
+      receiver = new Receiver(stream);
     },
     sent() {
       process.send({ received: receiver.count });

@@ -77,12 +77,18 @@ function caseTable(benchmark, results, majors) {
       benchmark.rivals.includes(name) &&
       measured.some(major => results.get(major)[benchmark.name].rounds.some(round => round[name])),
   );
+  const isMeasured = figure => major =>
+    shown.some(({ name }) => spreadOf(results.get(major)[benchmark.name], name, figure));
   const rows = Object.entries(benchmark.figures).flatMap(([figure, { title, unit }]) =>
-    measured.map(major => [
-      unit && unit !== '/s' ? `${title}, ${unit}` : title,
-      `${major}`,
-      ...shown.map(({ name }) => number(spreadOf(results.get(major)[benchmark.name], name, figure)?.median)),
-    ]),
+    measured
+      .filter(isMeasured(figure))
+      .map(major => [
+        unit && unit !== '/s' ? `${title}, ${unit}` : title,
+        `${major}`,
+        ...shown.map(({ name }) =>
+          number(spreadOf(results.get(major)[benchmark.name], name, figure)?.median),
+        ),
+      ]),
   );
   const table = markdown([['', 'Node', ...shown.map(({ title }) => title)], ...rows]);
   return `**${benchmark.title}.** Verified: ${benchmark.verified}.\n\n${table}`;
