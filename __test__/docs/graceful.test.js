@@ -63,7 +63,7 @@ test('sse.js: streams are ended, and then the workers', () =>
   }));
 
 test('sse.js: a worker that does not end by the deadline is killed', () =>
-  program('sse.js', { env: { DEADLINE: 300 }, exits: [0, 'SIGKILL'] }, async program => {
+  program('sse.js', { env: { DEADLINE: 5000 }, exits: [0, 'SIGKILL'] }, async program => {
     const [{ pid }] = await program.events('listening', 2);
     process.kill(pid, 'SIGSTOP');
     stop(program);

@@ -10,7 +10,7 @@ const { after, test } = require('node:test');
 const { assertConversation } = require('../support/conversation');
 const differences = require('../support/differences');
 const { freePort } = require('../support/free-port');
-const { get } = require('../support/http');
+const { bodiesOf, get } = require('../support/http');
 const { run } = require('../support/program');
 const way = require('../support/way');
 
@@ -294,13 +294,10 @@ const DOCUMENTS = {
         assert.equal(program.stdout[0], '[master] start master...');
         assert.equal(table.length, numCPUs);
 
-        const bodies = [];
-        for (const _ of workers) {
-          const { status, body } = await get(this.port);
-          assert.equal(status, 200);
-          bodies.push(body);
-        }
-        assert.deepEqual(bodies.sort(), workers.map(({ id, pid }) => `worker${id},PID:${pid}`).sort());
+        assert.deepEqual(
+          await bodiesOf(numCPUs, this.port),
+          workers.map(({ id, pid }) => `worker${id},PID:${pid}`).sort(),
+        );
         await program.lines(/^worker\d+$/, numCPUs);
       },
     },

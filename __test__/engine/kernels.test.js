@@ -3,7 +3,7 @@
 // Older kernels and stricter sandboxes than the one that runs the tests.
 
 const { test } = require('node:test');
-const { get } = require('../support/http');
+const { bodiesOf } = require('../support/http');
 const { KERNELS } = require('../support/kernel');
 const { run } = require('../support/program');
 
@@ -12,7 +12,7 @@ for (const kernel of Object.keys(KERNELS)) {
     await run('engine/programs/kernel.js', { kernel, exits: ['SIGTERM', 7] }, async program => {
       const listening = await program.events('listening', 4);
       const { port } = listening.find(({ address }) => address.addressType === 4).address;
-      for (let i = 0; i < 2; i++) await get(port);
+      await bodiesOf(2, port);
       await program.lines(/^signal to one that has ended: false$/);
       await program.end();
     });

@@ -4,12 +4,18 @@
 // still in the kernel.
 
 const assert = require('node:assert/strict');
-const { test } = require('node:test');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { after, test } = require('node:test');
 const { freePort } = require('../support/free-port');
 const { run } = require('../support/program');
 const way = require('../support/way');
 
 const skip = way === 'node' && "Node's own cluster closes what waits";
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-leaving-'));
+after(() => fs.rmSync(folder, { recursive: true }));
 
 /** More than a queue holds, so that some wait in the kernel. */
 const CLIENTS = 500;
@@ -54,7 +60,7 @@ for (const kind of ['net', 'http', 'https', 'http2', 'http2, secure']) {
     test(`a request on its way to a worker that leaves is answered: ${kind}, on a connection ${kept || 'of its own'}`, {
       skip: way === 'node' && "Node's own cluster may end the connection",
     }, async () => {
-      const env = { KIND: kind, KEPT: kept };
+      const env = { KIND: kind, KEPT: kept, SENT: path.join(folder, `${kind} ${kept}`) };
       await run('engine/programs/leaving-servers.js', { env, exits: [0] }, async program => {
         await program.lines(/^served$/);
         assert.deepEqual(await program.end(), { code: 0, signal: null });

@@ -124,12 +124,11 @@ test('full workers serve the connections that they have while the primary is sto
     const [listening] = await program.events('listening', 2);
     const held = await fill(listening.address.port, 2);
     const { workers, waiting } = await overfill(program, listening, 400, 100);
-    const before = ['1', '2'].map(id => asked(program, id));
+    const before = asked(program);
     proc.stop(program.pid);
     resume(workers);
-    // Each gives back what is in its queue.
-    await program.lines(/ asked 1$/, before[0] + 1);
-    await program.lines(/ asked 2$/, before[1] + 1);
+    // What is in their queues is given back, be it all in one.
+    await program.lines(/ asked \d$/, before + 1);
     for (const socket of held.values()) {
       socket.write('ping');
       assert.equal(await worker(socket), 'ping');

@@ -16,7 +16,7 @@ const way = require('../support/way');
 const PROGRAMS = path.join(__dirname, 'programs', 'starting');
 const CLUSTER = way === 'node' ? 'node:cluster' : 'rust-cluster';
 const ours = way === 'node' && 'the control needs no files';
-const WATCHDOG = 20_000;
+const WATCHDOG = 120_000;
 
 function folder(t) {
   const made = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'starting-')));

@@ -44,7 +44,7 @@ function pattern(text) {
 
 function node(args, { limit, ...options } = {}) {
   const line = `${limit ? `ulimit -n ${limit}; ` : ''}exec "$0" "$@"`;
-  const all = { encoding: 'utf8', cwd: ROOT, timeout: 30_000, ...options };
+  const all = { encoding: 'utf8', cwd: ROOT, timeout: 120_000, ...options };
   return spawnSync('sh', ['-c', line, process.execPath, ...args], all).stdout.trim();
 }
 

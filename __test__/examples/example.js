@@ -2,7 +2,7 @@
 
 const { availableParallelism } = require('node:os');
 const path = require('node:path');
-const { get } = require('../support/http');
+const { askUntilAll, get } = require('../support/http');
 const { run } = require('../support/program');
 
 const EXAMPLES = path.join(__dirname, '..', '..', 'examples');
@@ -29,19 +29,15 @@ async function example(name, options, body) {
 }
 
 /**
- * One request for each worker, on a connection of its own.
+ * Requests, on a connection of their own each, until as many workers have answered as there are.
  *
  * @param {number} port
  * @param {RegExp} pattern what to take of each answer
  * @returns {Promise<number[]>} in order
  */
 async function whoAnswers(port, pattern = /^Hello from worker (\d+)\n$/) {
-  const ids = [];
-  for (const _ of IDS) {
-    const { body } = await get(port);
-    ids.push(Number(body.match(pattern)?.[1]));
-  }
-  return ids.sort((a, b) => a - b);
+  const ids = await askUntilAll(COUNT, async () => Number((await get(port)).body.match(pattern)?.[1]));
+  return [...new Set(ids)].sort((a, b) => a - b);
 }
 
 module.exports = { example, whoAnswers, COUNT, EXAMPLES, IDS };

@@ -17,7 +17,7 @@ test('http.js: it tells what happens to its workers, and who has which connectio
       const name = `worker ${id} \\(pid ${pid}\\)`;
       await program.lines(new RegExp(`^\\S+ {2}${name} is online$`));
       await program.lines(new RegExp(`^\\S+ {2}${name} listens: curl http://127.0.0.1:${port}/$`));
-      await program.lines(new RegExp(`connections so far: .*\\bworker ${id}: 1\\b`));
+      await program.lines(new RegExp(`connections so far: .*\\bworker ${id}: [1-9]`));
     }
   }));
 
@@ -32,12 +32,10 @@ test('http.js: a worker that crashes is replaced', () =>
 
 const skip = way === 'node' && "Node's own primary accepts connections in JavaScript";
 test('http.js: requests are answered while the primary is busy', { skip }, () =>
-  example('http.js', { env: { BLOCK: 2 } }, async (program, port) => {
+  example('http.js', { env: { BLOCK: 3600 } }, async (program, port) => {
     await get(port, '/block');
-    await program.lines(/the primary spins for 2 s/);
+    await program.lines(/the primary spins for 3600 s/);
     assert.deepEqual(await whoAnswers(port, HELLO), IDS);
-    assert.ok(!program.stdout.some(line => line.includes('is back')), 'answered meanwhile');
-    await program.lines(/the primary is back$/);
   }),
 );
 

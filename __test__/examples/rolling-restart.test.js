@@ -37,7 +37,7 @@ test('rolling-restart.js: SIGHUP replaces every worker, and no request is lost',
 
 test('rolling-restart.js: SIGTERM ends it, and a worker that does not end is killed', () => {
   const exits = [...new Array(COUNT - 1).fill(0), 'SIGKILL'];
-  return example('rolling-restart.js', { env: { DEADLINE: 300 }, exits }, async (program, port) => {
+  return example('rolling-restart.js', { env: { DEADLINE: 5000 }, exits }, async (program, port) => {
     await program.lines(/^ready: pid \d+$/);
     // A request that never ends keeps its worker from ending.
     const socket = net.connect(port, '127.0.0.1');

@@ -13,7 +13,7 @@ const { EXAMPLES } = require('./example');
 const skip = way === 'node' && "Node's own cluster has no sticky clients";
 
 /** In ms: clients connect again for ever. */
-const TIMEOUT = 60_000;
+const TIMEOUT = 120_000;
 
 const WORKERS = 4;
 

@@ -6,7 +6,7 @@ const { once } = require('node:events');
 const { test } = require('node:test');
 const { example, IDS } = require('./example');
 
-test('udp.js: every datagram is answered by one worker', { timeout: 60_000 }, context => {
+test('udp.js: every datagram is answered by one worker', { timeout: 120_000 }, context => {
   const socket = dgram.createSocket('udp4');
   context.after(() => socket.close());
   return example('udp.js', {}, async (_program, port, workers) => {

@@ -5,7 +5,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
-const { send } = require('../support/http');
+const { askUntilAll, send } = require('../support/http');
 const { example, COUNT, IDS } = require('./example');
 
 test('unix-socket.js: every worker answers, and the file goes with the last', async context => {
@@ -14,14 +14,13 @@ test('unix-socket.js: every worker answers, and the file goes with the last', as
   const socketPath = path.join(folder, 'app.sock');
   const exits = new Array(COUNT).fill(0);
   await example('unix-socket.js', { env: { SOCKET: socketPath }, exits }, async program => {
-    const bodies = [];
-    for (const _ of IDS) {
+    const bodies = await askUntilAll(COUNT, async () => {
       const { request, response } = send(undefined, { socketPath });
       request.end();
-      bodies.push((await response).body);
-    }
+      return (await response).body;
+    });
     assert.deepEqual(
-      bodies.sort(),
+      [...new Set(bodies)].sort(),
       IDS.map(id => `Hello from worker ${id}\n`),
     );
     assert.equal(fs.statSync(socketPath).mode & 0o222, 0o222);

@@ -243,7 +243,7 @@ test('a second one of a name is refused before it starts anything, and the first
 });
 
 test('one that is killed leaves no worker, and nothing that is in the way of the next', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async t => {
   const cwd = folder(t, LISTENING);
   const first = start(t, cwd, ['-i', '2', 'app.js']);
@@ -279,7 +279,7 @@ test('a second signal ends at once, with a code that says which', async t => {
 const noScript = spawnSync('script', ['--version']).status !== 0 && 'script(1) is not installed';
 test('when its terminal goes away it stops, and is not left behind', {
   skip: noScript,
-  timeout: 60_000,
+  timeout: 120_000,
 }, async t => {
   const cwd = folder(t, LISTENING);
   const line = `'${process.execPath}' '${BIN}' -i 2 --name shop app.js`;

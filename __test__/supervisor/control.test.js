@@ -179,7 +179,7 @@ test('who says nothing keeps nobody from being answered, and is told to go at th
   await control.close();
 });
 
-const watched = { timeout: 60_000 };
+const watched = { timeout: 120_000 };
 test('who does not read is hung up on, before memory is full', watched, async t => {
   const supervisor = new Supervisor();
   supervisor.gate = new Promise(() => {});

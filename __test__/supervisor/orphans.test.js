@@ -18,7 +18,7 @@ test('orphans do not stay, and every child of our own is told', { skip }, () => 
   const { stdout, stderr } = spawnSync('unshare', [...NAMESPACE, process.execPath, PROGRAM], {
     encoding: 'utf8',
     // What is missing is waited for by the program.
-    timeout: 60_000,
+    timeout: 120_000,
     killSignal: 'SIGKILL',
   });
   assert.equal(stderr, '');

@@ -60,4 +60,25 @@ async function getMany(port, total, concurrency) {
   return responses;
 }
 
-module.exports = { send, get, getMany };
+/**
+ * Asks, one request after the other, until so many have answered. On a machine that is busy one may have several turns
+ * before another has its own.
+ *
+ * @template T
+ * @param {number} count
+ * @param {() => Promise<T>} ask
+ * @param {(answer: T) => unknown} [who] tells who has given an answer
+ * @returns {Promise<T[]>} all answers
+ */
+async function askUntilAll(count, ask, who = answer => answer) {
+  const answers = [];
+  for (const seen = new Set(); seen.size < count; seen.add(who(answers.at(-1)))) answers.push(await ask());
+  return answers;
+}
+
+/** The bodies of so many that answer, in order. */
+async function bodiesOf(count, port) {
+  return [...new Set(await askUntilAll(count, async () => (await get(port)).body))].sort();
+}
+
+module.exports = { send, get, getMany, askUntilAll, bodiesOf };

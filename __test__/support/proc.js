@@ -91,6 +91,10 @@ function descriptors(pid) {
 
 const threads = pid => list(`/proc/${pid}/task`).length;
 
+/** The names of its threads; one that ends meanwhile has none. */
+const threadNames = pid =>
+  list(`/proc/${pid}/task`).flatMap(task => read(`/proc/${pid}/task/${task}/comm`)?.trim() ?? []);
+
 /** @returns {number[]} */
 function children(pid) {
   return list(`/proc/${pid}/task`).flatMap(task =>
@@ -162,6 +166,7 @@ function stop(pid) {
 
 module.exports = {
   all,
+  read,
   state,
   lives,
   session,
@@ -173,6 +178,7 @@ module.exports = {
   mostResident,
   descriptors,
   threads,
+  threadNames,
   children,
   zombies,
   connectionsHeld,

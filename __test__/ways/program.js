@@ -34,7 +34,7 @@ function once(preload, { command, flags = [], args = [], env, cwd, program = SER
     cwd,
     env: { ...Object.fromEntries(own), ...env?.(preload) },
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 120_000,
   });
   return { stdout, stderr, status, signal, error, line };
 }

@@ -30,7 +30,7 @@ function project(t) {
 /** Runs a program to its end, in an environment that is not that of the tests. */
 function run(args, { execPath = process.execPath, cwd, env } = {}) {
   const own = Object.entries(process.env).filter(([name]) => !FOREIGN.test(name));
-  const options = { cwd, env: { ...Object.fromEntries(own), ...env }, encoding: 'utf8', timeout: 60_000 };
+  const options = { cwd, env: { ...Object.fromEntries(own), ...env }, encoding: 'utf8', timeout: 120_000 };
   const { status, signal, stdout, stderr, error } = spawnSync(execPath, args, options);
   return { status: signal ?? status, stdout, stderr, error };
 }

@@ -32,7 +32,7 @@ function succeeds(args, env) {
     cwd: PROGRAMS,
     encoding: 'utf8',
     env: environment(env),
-    timeout: 60_000,
+    timeout: 120_000,
   });
   assert.equal(status, 0, stdout + stderr);
   return stdout + stderr;

@@ -4,6 +4,7 @@
 
 const fs = require('node:fs');
 const cluster = require('rust-cluster');
+const proc = require('../../support/proc');
 const { once } = require('node:events');
 const net = require('node:net');
 const { setTimeout: pause } = require('node:timers/promises');
@@ -19,11 +20,14 @@ async function until(isSo) {
 async function main() {
   const { boardOf } = require('../../../lib/cluster/worker_process');
   const [idle, stuck, broken] = ['idle', 'stuck', 'broken'].map(does => cluster.fork({ DOES: does }));
+  const there = [idle, stuck, broken].map(worker => once(worker, 'message'));
   const board = boardOf(idle);
-  // One that starts has not turned its loop, and is not said to be quiet.
+  // One that starts has not turned its loop, and is not said to be quiet. It has stopped itself, or is about to.
+  await until(() => proc.state(idle.process.pid) === 'T');
   console.log('starts', board.read().turns, board.quiet());
+  idle.process.kill('SIGCONT');
 
-  await Promise.all([idle, stuck, broken].map(worker => once(worker, 'message')));
+  await Promise.all(there);
   const port = await new Promise(resolve => {
     idle.once('listening', address => resolve(address.port));
     idle.send('listen');
@@ -61,6 +65,7 @@ async function main() {
 }
 
 function work() {
+  if (process.env.DOES === 'idle') process.kill(process.pid, 'SIGSTOP');
   process.on('message', message => {
     if (message === 'listen') net.createServer(() => {}).listen(0, '127.0.0.1');
     else if (message === 'loop') {

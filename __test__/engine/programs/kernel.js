@@ -22,7 +22,7 @@ if (cluster.isPrimary) {
 } else {
   dgram.createSocket('udp4').bind(0, '127.0.0.1');
   http
-    .createServer((_request, response) => response.end(() => process.send('served')))
+    .createServer((_request, response) => response.end(`${process.pid}`, () => process.send('served')))
     .listen(0, '127.0.0.1');
   process.on('message', ({ code }) => process.exit(code));
 }

@@ -1,7 +1,8 @@
 'use strict';
 
 // The last worker is told to leave, and says so; only then a client sends its request, on a connection that the
-// worker was given before. KIND: the server's class; KEPT: whether the connection has had a request already.
+// worker was given before. KIND: the server's class; KEPT: whether the connection has had a request already. The worker's
+// loop stands still until there is the file SENT: what counts is that the request is there, and not how soon it came.
 
 const cluster = require('rust-cluster');
 const { once } = require('node:events');
@@ -13,7 +14,7 @@ const net = require('node:net');
 const path = require('node:path');
 const tls = require('node:tls');
 
-const { KIND, KEPT } = process.env;
+const { KIND, KEPT, SENT } = process.env;
 
 if (cluster.isPrimary) {
   const worker = cluster.fork();
@@ -21,7 +22,10 @@ if (cluster.isPrimary) {
     const client = await clients()[KIND](port);
     if (KEPT) await client.request();
     worker.on('message', async () => {
-      console.log(await client.request());
+      const answer = client.request();
+      // What a client of HTTP/2 or TLS sends is written in a turn of its own.
+      setImmediate(setImmediate, () => fs.writeFileSync(SENT, ''));
+      console.log(await answer);
       client.end?.();
     });
     worker.disconnect();
@@ -29,7 +33,9 @@ if (cluster.isPrimary) {
 } else {
   servers()[KIND]().listen(0, '127.0.0.1');
   process.on('internalMessage', ({ act }) => {
-    if (act === 'disconnect') process.send('leaving');
+    if (act !== 'disconnect') return;
+    process.send('leaving');
+    while (!fs.existsSync(SENT)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
   });
 }
 

@@ -4,8 +4,8 @@
 // it, before their loops never turn again.
 
 const { execFileSync } = require('node:child_process');
-const fs = require('node:fs');
 const cluster = require('rust-cluster');
+const { threadNames } = require('../../support/proc');
 
 /** All of it fits what the channels hold: without a thread, who never turns its loop writes no more than that. */
 const COUNT = 100;
@@ -30,12 +30,7 @@ function receiveAll(target, done) {
   });
 }
 
-function threads() {
-  const names = fs
-    .readdirSync('/proc/self/task')
-    .map(id => fs.readFileSync(`/proc/self/task/${id}/comm`, 'utf8'));
-  return names.filter(name => name.startsWith('cluster-flush')).length;
-}
+const threads = () => threadNames('self').filter(name => name.startsWith('cluster-flush')).length;
 
 if (cluster.isPrimary) {
   becomeOrdinary();
