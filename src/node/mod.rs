@@ -5,6 +5,7 @@
 
 mod acceptor;
 mod board;
+mod bus;
 mod callback;
 mod channel;
 mod dispatch;

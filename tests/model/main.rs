@@ -1,6 +1,7 @@
 //! The core against naive models of it, step by step, for random steps.
 
 mod acceptor;
+mod bus;
 mod channel;
 mod policy;
 mod supervisor;

@@ -1,0 +1,117 @@
+//! What the hub makes of what members say: decisions, and nothing else.
+
+use std::collections::BTreeMap;
+
+use crate::bus::locks::Locks;
+use crate::bus::protocol::{Command, Id, Notice, Refusal, Value};
+use crate::bus::requests::Requests;
+use crate::bus::store::Store;
+use crate::bus::topics::{Outbox, Topics};
+use crate::bus::{Member, Place};
+
+/// The most locks that a list of them names.
+const LISTED: usize = 10_000;
+
+/// The state of the hub.
+#[derive(Debug)]
+pub struct House {
+    places: BTreeMap<Member, Place>,
+    topics: Topics,
+    requests: Requests,
+    locks: Locks,
+    store: Store,
+}
+
+impl House {
+    /// An empty one, whose store keeps at most so many bytes.
+    pub fn new(most_stored: usize) -> Self {
+        House {
+            places: BTreeMap::new(),
+            topics: Topics::default(),
+            requests: Requests::default(),
+            locks: Locks::default(),
+            store: Store::new(most_stored),
+        }
+    }
+
+    /// Whether nothing is kept of any member: what was stored is no member's.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty() && self.topics.is_empty() && self.requests.is_empty() && self.locks.is_empty()
+    }
+
+    /// A member comes.
+    pub fn join(&mut self, member: Member, place: Place) {
+        self.places.insert(member, place);
+    }
+
+    /// A member is gone.
+    pub fn leave(&mut self, member: Member, outbox: &mut impl Outbox) {
+        let Some(place) = self.places.remove(&member) else { return };
+        self.topics.leave(member);
+        self.requests.leave(member, place, outbox);
+        self.locks.leave(member, outbox);
+    }
+
+    /// A member for which too much has waited reads again.
+    pub fn caught_up(&mut self, member: Member, outbox: &mut impl Outbox) {
+        self.topics.caught_up(member, outbox);
+    }
+
+    /// A member has said something, at `now` milliseconds.
+    pub fn said(&mut self, member: Member, command: Command<'_>, now: u64, outbox: &mut impl Outbox) {
+        let Some(&place) = self.places.get(&member) else { return };
+        match command {
+            Command::Subscribe { topic } => refuse(member, 0, self.topics.subscribe(member, topic), outbox),
+            Command::Unsubscribe { topic } => self.topics.unsubscribe(member, topic),
+            Command::Publish { topic, data } => self.topics.publish(member, place, topic, data, outbox),
+            Command::Serve { topic } => refuse(member, 0, self.requests.serve(member, topic), outbox),
+            Command::Retire { topic } => self.requests.retire(member, topic),
+            Command::Ask { id, to, topic, data } => {
+                let asked = self.requests.ask(member, id, to, topic, data, &self.places, outbox);
+                refuse(member, id, asked, outbox);
+            }
+            Command::Forget { id } => self.requests.forget(member, id, outbox),
+            Command::Answer { token, ok, data } => self.requests.answer(member, place, token, ok, data, outbox),
+            Command::Lock { id, wish, name } => {
+                let asked = self.locks.request(member, id, wish, name, outbox);
+                refuse(member, id, asked, outbox);
+            }
+            Command::Unlock { id } => self.locks.release(member, id, outbox),
+            Command::Locks { id } => {
+                let rows = self.locks.list(&self.places, LISTED);
+                outbox.send(member, &Notice::LockList { id, rows });
+            }
+            Command::Get { .. } | Command::Set { .. } | Command::Increment { .. } | Command::Delete { .. } => {
+                self.store_said(member, command, now, outbox);
+            }
+            Command::Sync { id } => outbox.send(member, &Notice::Synced { id }),
+        }
+    }
+
+    fn store_said(&mut self, member: Member, command: Command<'_>, now: u64, outbox: &mut impl Outbox) {
+        let store = &mut self.store;
+        let (id, kept) = match command {
+            Command::Get { id, key } => {
+                let (value, left) = store.get(key, now);
+                outbox.send(member, &Notice::Kept { id, left, value });
+                return;
+            }
+            Command::Set { id, ttl, key, data } => (id, store.set(key, data, ttl, now).map(|()| (Value::Nothing, ttl))),
+            Command::Increment { id, by, ttl, key } => {
+                (id, store.increment(key, by, ttl, now).map(|(count, left)| (Value::Counter(count), left)))
+            }
+            Command::Delete { id, key } => (id, Ok((Value::Counter(store.delete(key, now).into()), 0))),
+            _ => return,
+        };
+        match kept {
+            Ok((value, left)) => outbox.send(member, &Notice::Kept { id, left, value }),
+            Err(why) => outbox.send(member, &Notice::Refused { id, why }),
+        }
+    }
+}
+
+fn refuse(member: Member, id: Id, done: Result<(), Refusal>, outbox: &mut impl Outbox) {
+    if let Err(why) = done {
+        outbox.send(member, &Notice::Refused { id, why });
+    }
+}

@@ -1,0 +1,320 @@
+//! The hub: one thread that reads what the members say, and writes what the [`House`] makes of it.
+//!
+//! It writes at the end of a turn, to each member once. For a member that does not read, [`ENOUGH`] bytes wait, and what
+//! can be missed is not kept beyond them; one that asks and does not read the answers is cut off at [`TOO_MUCH`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::socket::SockType;
+use parking_lot::Mutex;
+
+use crate::bus::house::House;
+use crate::bus::protocol::{Command, Notice, LONGEST_NAME};
+use crate::bus::topics::Outbox;
+use crate::bus::{Member, Place};
+use crate::messages::channel::{Block, Channel};
+use crate::messages::frame::Kind;
+use crate::messages::incoming::{Incoming, Read};
+use crate::os::error::{Error, Result};
+use crate::os::sync::thread::JoinHandle;
+use crate::os::{socket, thread};
+
+/// The longest message, in bytes.
+pub const LONGEST: usize = 16 * 1024 * 1024;
+
+/// What a command takes besides its data, in bytes, at most.
+const ENVELOPE: usize = 64 + LONGEST_NAME;
+
+/// Bytes that wait for a member from which on what can be missed is missed.
+pub const ENOUGH: usize = 16 * 1024 * 1024;
+
+/// Bytes that wait for a member at which it is cut off. One message may be on top.
+pub const TOO_MUCH: usize = 64 * 1024 * 1024;
+
+/// What the store keeps, in bytes, unless it is told otherwise.
+pub const STORED: usize = 64 * 1024 * 1024;
+
+/// How many reads one readiness is good for, before others get their turn.
+const READS: u32 = 4;
+
+/// How long what the kernel refuses for want of memory waits.
+const RETRY: Duration = Duration::from_millis(25);
+
+/// The thread's number of its own descriptor. Members begin at 1.
+const WAKE: u64 = 0;
+
+/// A handle on the thread, which ends with it.
+#[derive(Debug)]
+pub struct Hub {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    inbox: Mutex<Inbox>,
+    wake: EventFd,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    joining: Vec<(Place, OwnedFd)>,
+    ended: bool,
+}
+
+impl Hub {
+    /// Starts the thread. `most_stored`: bytes that its store keeps at most.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when descriptors or threads are missing.
+    pub fn start(most_stored: usize) -> Result<Hub> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let wake = EventFd::from_value_and_flags(0, flags).map_err(|errno| Error::os("eventfd", errno))?;
+        let members = Members::new()?;
+        members.watch(&wake, WAKE, EpollFlags::EPOLLIN)?;
+        let shared = Arc::new(Shared { inbox: Mutex::default(), wake });
+        let theirs = Arc::clone(&shared);
+        let room = Room { house: House::new(most_stored), members, began: Instant::now() };
+        let thread = thread::start("cluster-bus", move || room.run(&theirs))?;
+        Ok(Hub { shared, thread: Some(thread) })
+    }
+
+    /// Lets a member in, and returns its socket.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when descriptors are missing.
+    pub fn join(&self, place: Place) -> Result<OwnedFd> {
+        let (ours, theirs) = socket::pair(SockType::Stream)?;
+        self.shared.inbox.lock().joining.push((place, ours));
+        self.shared.wake();
+        Ok(theirs)
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.shared.inbox.lock().ended = true;
+        self.shared.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        // A counter that is full wakes as well.
+        let _ = self.wake.write(1);
+    }
+}
+
+/// What the thread has.
+struct Room {
+    house: House,
+    members: Members,
+    began: Instant,
+}
+
+impl Room {
+    fn run(mut self, shared: &Shared) {
+        let mut ready = [EpollEvent::empty(); 64];
+        loop {
+            let timeout = if self.members.refused.is_empty() { EpollTimeout::NONE } else { retry() };
+            let count = match self.members.epoll.wait(&mut ready, timeout) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                // Somebody closed the descriptor, or the kernel has no memory.
+                Err(_) => {
+                    std::thread::sleep(RETRY);
+                    0
+                }
+            };
+            if self.let_in(shared) {
+                return;
+            }
+            for event in &ready[..count] {
+                let member = event.data() as Member;
+                if event.data() != WAKE {
+                    self.listen(member);
+                    self.members.unwritten.insert(member);
+                }
+            }
+            self.write();
+        }
+    }
+
+    /// Lets in who waits for it; `true`: the end.
+    fn let_in(&mut self, shared: &Shared) -> bool {
+        let _ = shared.wake.read();
+        let inbox = std::mem::take(&mut *shared.inbox.lock());
+        for (place, socket) in inbox.joining {
+            // Without memory to watch it, it finds its socket closed.
+            if let Ok(member) = self.members.add(socket) {
+                self.house.join(member, place);
+            }
+        }
+        inbox.ended
+    }
+
+    /// Reads what a member says.
+    fn listen(&mut self, member: Member) {
+        let Some(incoming) = self.members.all.get_mut(&member).and_then(|it| it.incoming.take()) else { return };
+        let incoming = self.hear(member, incoming);
+        if incoming.is_none() {
+            self.members.gone.insert(member);
+        }
+        if let Some(connected) = self.members.all.get_mut(&member) {
+            connected.incoming = incoming;
+        }
+    }
+
+    /// Carries out what has arrived; `None`: nothing more will.
+    fn hear(&mut self, member: Member, mut incoming: Incoming) -> Option<Incoming> {
+        let now = self.began.elapsed().as_millis() as u64;
+        for _ in 0..READS {
+            let channel = Arc::clone(&self.members.all.get(&member)?.channel);
+            let read = incoming.read(channel.socket()).ok()?;
+            while let Some(run) = incoming.next_run().ok()? {
+                // Nobody of ours sends another kind, or a descriptor.
+                if run.kind != Kind::Advanced || run.descriptor.is_some() || run.lost {
+                    return None;
+                }
+                for payload in run.payloads {
+                    self.house.said(member, Command::decode(payload)?, now, &mut self.members);
+                }
+            }
+            match read {
+                Read::Some => {}
+                Read::Last | Read::Nothing => break,
+                Read::End | Read::Starved => return None,
+            }
+        }
+        Some(incoming)
+    }
+
+    /// Writes what waits, and takes out who is gone, until neither is left.
+    fn write(&mut self) {
+        loop {
+            while let Some(member) = self.members.gone.pop_first() {
+                self.members.remove(member);
+                self.house.leave(member, &mut self.members);
+            }
+            let Some(member) = self.members.unwritten.pop_first() else { break };
+            if self.members.flush(member) {
+                self.house.caught_up(member, &mut self.members);
+            }
+        }
+        self.members.unwritten.clone_from(&self.members.refused);
+    }
+}
+
+fn retry() -> EpollTimeout {
+    EpollTimeout::from(RETRY.as_millis() as u16)
+}
+
+#[derive(Debug)]
+struct Connected {
+    channel: Arc<Channel>,
+    /// None while it is being read.
+    incoming: Option<Incoming>,
+    /// Whether the kernel's buffer is full, and is watched.
+    full: bool,
+}
+
+/// The sockets of the members.
+struct Members {
+    epoll: Epoll,
+    all: BTreeMap<Member, Connected>,
+    last: Member,
+    unwritten: BTreeSet<Member>,
+    /// Those for whom the kernel refuses to take anything.
+    refused: BTreeSet<Member>,
+    gone: BTreeSet<Member>,
+}
+
+impl Members {
+    fn new() -> Result<Members> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|errno| Error::os("epoll_create1", errno))?;
+        Ok(Members {
+            epoll,
+            all: BTreeMap::new(),
+            last: 0,
+            unwritten: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            gone: BTreeSet::new(),
+        })
+    }
+
+    fn watch(&self, socket: impl AsFd, number: u64, flags: EpollFlags) -> Result<()> {
+        self.epoll.add(socket, EpollEvent::new(flags, number)).map_err(|errno| Error::os("epoll_ctl", errno))
+    }
+
+    fn add(&mut self, socket: OwnedFd) -> Result<Member> {
+        let member = self.last + 1;
+        self.watch(&socket, member.into(), EpollFlags::EPOLLIN)?;
+        let incoming = Some(Incoming::new(LONGEST + ENVELOPE));
+        self.all.insert(member, Connected { channel: Arc::new(Channel::new(socket)), incoming, full: false });
+        self.last = member;
+        Ok(member)
+    }
+
+    fn remove(&mut self, member: Member) {
+        if let Some(connected) = self.all.remove(&member) {
+            // It is watched.
+            let _ = self.epoll.delete(connected.channel.socket());
+        }
+        self.unwritten.remove(&member);
+        self.refused.remove(&member);
+    }
+
+    /// Writes what waits for a member, and says whether enough of it has left that more may be told.
+    fn flush(&mut self, member: Member) -> bool {
+        let Some(connected) = self.all.get_mut(&member) else { return false };
+        let Ok(pushed) = connected.channel.flush() else {
+            self.gone.insert(member);
+            return false;
+        };
+        let full = pushed.blocked == Some(Block::Full);
+        if std::mem::replace(&mut connected.full, full) != full {
+            let flags = if full { EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT } else { EpollFlags::EPOLLIN };
+            // It is watched already, so nothing has to be allocated for it.
+            let _ = self.epoll.modify(connected.channel.socket(), &mut EpollEvent::new(flags, member.into()));
+        }
+        if matches!(pushed.blocked, Some(Block::Refused(_))) {
+            self.refused.insert(member);
+        } else {
+            self.refused.remove(&member);
+        }
+        pushed.queued < ENOUGH / 2
+    }
+
+    fn queue(&mut self, to: Member, notice: &Notice<'_>) {
+        let Some(connected) = self.all.get(&to) else { return };
+        let queued = connected.channel.push(Kind::Advanced, None, false, |bytes| notice.encode(bytes));
+        match queued {
+            Ok(pushed) if pushed.queued <= TOO_MUCH => drop(self.unwritten.insert(to)),
+            // It does not read what it asked for; or it is gone.
+            Ok(_) | Err(_) => drop(self.gone.insert(to)),
+        }
+    }
+}
+
+impl Outbox for Members {
+    fn offer(&mut self, to: Member, notice: &Notice<'_>) -> bool {
+        let takes = self.all.get(&to).is_some_and(|connected| connected.channel.queued() < ENOUGH);
+        if takes {
+            self.queue(to, notice);
+        }
+        takes
+    }
+
+    fn send(&mut self, to: Member, notice: &Notice<'_>) {
+        self.queue(to, notice);
+    }
+}

@@ -1,0 +1,38 @@
+//! The bus: what the processes of a cluster say to each other, without the primary's JavaScript.
+//!
+//! Each process that takes part is a *member*, with a socket of its own to the *hub*, a thread of the primary ([`hub`]).
+//! What a member says is a *command*, what it is told a *notice* ([`protocol`]); both travel as the frames of a
+//! [`Channel`](crate::messages::channel::Channel).
+//!
+//! What the hub makes of a command is decided in [`house`], which knows no socket, no thread and no clock: members,
+//! commands and the time go in, notices come out. It has four rooms that know nothing of each other: who listens to a
+//! topic ([`topics`]), who answers on it ([`requests`]), who holds a lock ([`locks`]), and what is kept for all
+//! ([`store`]).
+//!
+//! # What is promised
+//!
+//! 1. What one member publishes on a topic arrives at another in its order, at most once, and never at the member itself.
+//! 2. A member that does not read costs the others nothing: what would wait for it beyond a bound is not kept, and it is
+//!    told how much it has missed.
+//! 3. A member's end is known at once, since the kernel closes its socket: its locks go to the next, and whoever waits for
+//!    an answer of it is told that it is gone.
+//! 4. Whatever a member says, it takes a bounded part of the primary's memory.
+
+pub mod house;
+pub mod hub;
+pub mod locks;
+pub mod protocol;
+pub mod requests;
+pub mod store;
+#[cfg(test)]
+mod tests;
+pub mod topics;
+
+/// A member of the bus: a number that is never used again.
+pub type Member = u32;
+
+/// Where a member is: the slot that its worker fills, or [`PRIMARY`].
+pub type Place = u32;
+
+/// The place of the primary.
+pub const PRIMARY: Place = u32::MAX;

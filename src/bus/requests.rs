@@ -1,0 +1,200 @@
+//! Who answers requests, and which of them wait for an answer.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::bus::protocol::{Absence, Id, Notice, Refusal, To, Token};
+use crate::bus::topics::Outbox;
+use crate::bus::{Member, Place};
+
+/// How many requests of a member may wait for answers, and on how many topics it may answer.
+pub const MOST_REQUESTS: usize = 16_384;
+
+#[derive(Debug)]
+struct Request {
+    asker: Member,
+    id: Id,
+    /// Who has not answered yet.
+    waiting: BTreeSet<Member>,
+}
+
+/// Those who answer, and what they were asked.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// Who answers on a topic; the first is the next in turn.
+    servers: HashMap<Box<str>, Vec<Member>>,
+    served: HashMap<Member, BTreeSet<Box<str>>>,
+    open: BTreeMap<Token, Request>,
+    /// The requests of each member, by its own number of them.
+    asked: HashMap<Member, BTreeMap<Id, Token>>,
+    /// What each is to answer.
+    due: HashMap<Member, BTreeSet<Token>>,
+    last: Token,
+}
+
+impl Requests {
+    /// Whether nobody answers, and nobody waits.
+    pub fn is_empty(&self) -> bool {
+        let idle = self.servers.is_empty() && self.served.is_empty() && self.open.is_empty();
+        idle && self.asked.is_empty() && self.due.is_empty()
+    }
+
+    /// A member answers on a topic from now on.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`] beyond [`MOST_REQUESTS`] topics.
+    pub fn serve(&mut self, member: Member, topic: &str) -> Result<(), Refusal> {
+        let served = self.served.entry(member).or_default();
+        if served.contains(topic) {
+            return Ok(());
+        }
+        if served.len() >= MOST_REQUESTS {
+            return Err(Refusal::TooMany);
+        }
+        served.insert(topic.into());
+        self.servers.entry(topic.into()).or_default().push(member);
+        Ok(())
+    }
+
+    /// A member answers on a topic no more; what it was asked it still may answer.
+    pub fn retire(&mut self, member: Member, topic: &str) {
+        if self.served.get_mut(&member).is_some_and(|served| served.remove(topic)) {
+            self.forget_server(member, topic);
+        }
+    }
+
+    fn forget_server(&mut self, member: Member, topic: &str) {
+        if let Some(servers) = self.servers.get_mut(topic) {
+            servers.retain(|server| *server != member);
+            if servers.is_empty() {
+                self.servers.remove(topic);
+            }
+        }
+    }
+
+    /// Asks those whom a request is for. Nobody is asked by itself.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`] beyond [`MOST_REQUESTS`] that wait, or when the number is in use.
+    #[allow(clippy::too_many_arguments)]
+    pub fn ask(
+        &mut self,
+        asker: Member,
+        id: Id,
+        to: To,
+        topic: &str,
+        data: &[u8],
+        places: &BTreeMap<Member, Place>,
+        outbox: &mut impl Outbox,
+    ) -> Result<(), Refusal> {
+        let asked = self.asked.entry(asker).or_default();
+        if asked.len() >= MOST_REQUESTS || asked.contains_key(&id) {
+            return Err(Refusal::TooMany);
+        }
+        let from = place_of(places, asker);
+        let whom = self.choose(asker, to, topic, places);
+        let token = self.last + 1;
+        let (mut waiting, mut full) = (BTreeSet::new(), Vec::new());
+        for member in whom {
+            if outbox.offer(member, &Notice::Asked { token, from, topic, data }) {
+                waiting.insert(member);
+            } else {
+                full.push(member);
+            }
+        }
+        let nobody = waiting.is_empty() && full.is_empty();
+        let last_full = full.len().checked_sub(1).filter(|_| waiting.is_empty());
+        for (number, member) in full.into_iter().enumerate() {
+            let (from, last) = (place_of(places, member), Some(number) == last_full);
+            outbox.send(asker, &Notice::Absent { id, from, why: Absence::Full, last });
+        }
+        if nobody {
+            outbox.send(asker, &Notice::Absent { id, from, why: Absence::Nobody, last: true });
+        }
+        if !waiting.is_empty() {
+            self.last = token;
+            for member in &waiting {
+                self.due.entry(*member).or_default().insert(token);
+            }
+            self.asked.entry(asker).or_default().insert(id, token);
+            self.open.insert(token, Request { asker, id, waiting });
+        }
+        Ok(())
+    }
+
+    fn choose(&mut self, asker: Member, to: To, topic: &str, places: &BTreeMap<Member, Place>) -> Vec<Member> {
+        let Some(servers) = self.servers.get_mut(topic) else { return Vec::new() };
+        match to {
+            To::Any => {
+                let Some(next) = servers.iter().position(|server| *server != asker) else { return Vec::new() };
+                let member = servers.remove(next);
+                servers.push(member);
+                vec![member]
+            }
+            To::All => servers.iter().copied().filter(|server| *server != asker).collect(),
+            To::Place(place) => {
+                let there = |server: &Member| *server != asker && places.get(server) == Some(&place);
+                // The newest, where a worker and its replacement share the slot for a while.
+                servers.iter().copied().filter(there).max().into_iter().collect()
+            }
+        }
+    }
+
+    /// An answer. One that nobody waits for, or that somebody else owes, is dropped.
+    pub fn answer(&mut self, by: Member, from: Place, token: Token, ok: bool, data: &[u8], outbox: &mut impl Outbox) {
+        if let Some((asker, id, last)) = self.settle(by, token) {
+            outbox.send(asker, &Notice::Answered { id, from, ok, last, data });
+        }
+    }
+
+    /// Whom an answer of this member is for, and whether it is the last.
+    fn settle(&mut self, by: Member, token: Token) -> Option<(Member, Id, bool)> {
+        if !self.due.get_mut(&by).is_some_and(|due| due.remove(&token)) {
+            return None;
+        }
+        let request = self.open.get_mut(&token)?;
+        request.waiting.remove(&by);
+        let (asker, id, last) = (request.asker, request.id, request.waiting.is_empty());
+        if last {
+            self.open.remove(&token);
+            if let Some(asked) = self.asked.get_mut(&asker) {
+                asked.remove(&id);
+            }
+        }
+        Some((asker, id, last))
+    }
+
+    /// A member waits no more for the answers to a request of its own.
+    pub fn forget(&mut self, asker: Member, id: Id, outbox: &mut impl Outbox) {
+        let token = self.asked.get_mut(&asker).and_then(|asked| asked.remove(&id));
+        token.into_iter().for_each(|token| self.drop_request(token, outbox));
+    }
+
+    fn drop_request(&mut self, token: Token, outbox: &mut impl Outbox) {
+        for member in self.open.remove(&token).map(|request| request.waiting).unwrap_or_default() {
+            if let Some(due) = self.due.get_mut(&member) {
+                due.remove(&token);
+            }
+            outbox.send(member, &Notice::Forgotten { token });
+        }
+    }
+
+    /// A member is gone, who was at this place: whoever waits for it is told.
+    pub fn leave(&mut self, member: Member, from: Place, outbox: &mut impl Outbox) {
+        for topic in self.served.remove(&member).unwrap_or_default() {
+            self.forget_server(member, &topic);
+        }
+        for token in self.asked.remove(&member).unwrap_or_default().into_values() {
+            self.drop_request(token, outbox);
+        }
+        for token in self.due.get(&member).cloned().unwrap_or_default() {
+            if let Some((asker, id, last)) = self.settle(member, token) {
+                outbox.send(asker, &Notice::Absent { id, from, why: Absence::Gone, last });
+            }
+        }
+        self.due.remove(&member);
+    }
+}
+
+fn place_of(places: &BTreeMap<Member, Place>, member: Member) -> Place {
+    places.get(&member).copied().unwrap_or(crate::bus::PRIMARY)
+}

@@ -1,0 +1,170 @@
+//! The hub with real sockets: members that say nonsense, that ask and do not read, and that end.
+
+use std::os::fd::OwnedFd;
+
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+
+use super::hub::{Hub, TOO_MUCH};
+use super::PRIMARY;
+use crate::messages::channel::Channel;
+use crate::messages::frame::{Kind, LIMIT};
+use crate::messages::incoming::{Incoming, Read};
+
+/// A member, as JavaScript has it.
+struct Member {
+    channel: Channel,
+    incoming: Incoming,
+}
+
+impl Member {
+    fn join(hub: &Hub, place: u32) -> Member {
+        Member { channel: Channel::new(hub.join(place).unwrap()), incoming: Incoming::new(LIMIT) }
+    }
+
+    fn say(&self, parts: &[&[u8]]) {
+        self.say_as(Kind::Advanced, None, parts);
+    }
+
+    /// Until all of it is in the kernel, or nobody is there who takes it.
+    fn say_as(&self, kind: Kind, descriptor: Option<OwnedFd>, parts: &[&[u8]]) {
+        let mut said = self.channel.push(kind, descriptor, true, |bytes| bytes.extend(parts.concat()));
+        while said.is_ok_and(|pushed| pushed.queued > 0) {
+            poll(&mut [PollFd::new(self.channel.socket(), PollFlags::POLLOUT)], PollTimeout::NONE).unwrap();
+            said = self.channel.flush();
+        }
+    }
+
+    /// Waits for the next notices; none: the end.
+    fn hear(&mut self) -> Vec<Vec<u8>> {
+        loop {
+            let mut ready = [PollFd::new(self.channel.socket(), PollFlags::POLLIN)];
+            poll(&mut ready, PollTimeout::NONE).unwrap();
+            match self.incoming.read(self.channel.socket()) {
+                Ok(Read::Some | Read::Last) => {}
+                Ok(Read::Nothing) => continue,
+                Ok(Read::End | Read::Starved) | Err(_) => return Vec::new(),
+            }
+            let mut notices = Vec::new();
+            while let Some(run) = self.incoming.next_run().unwrap() {
+                notices.extend(run.payloads.iter().map(|payload| payload.to_vec()));
+            }
+            if !notices.is_empty() {
+                return notices;
+            }
+        }
+    }
+
+    /// Waits until all that it has said is done.
+    fn sync(&mut self) {
+        self.say(&[SYNC, &7u32.to_le_bytes()]);
+        let synced = [SYNCED, &7u32.to_le_bytes()].concat();
+        while self.hear().last() != Some(&synced) {}
+    }
+}
+
+const SUBSCRIBE: &[u8] = &[1];
+const PUBLISH: &[u8] = &[3];
+const SERVE: &[u8] = &[4];
+const ASK_ANY: &[u8] = &[6];
+const LOCK: &[u8] = &[9];
+const SET: &[u8] = &[13];
+const GET: &[u8] = &[12];
+const SYNC: &[u8] = &[16];
+const SYNCED: &[u8] = &[11];
+const ID: &[u8] = &[1, 0, 0, 0];
+const EXCLUSIVE: &[u8] = &[0];
+const NAME: &[u8] = &[1, 0, b'a'];
+
+#[test]
+fn whoever_says_nonsense_is_cut_off_alone() {
+    let hub = Hub::start(1 << 20).unwrap();
+    let (mut listener, speaker) = (Member::join(&hub, 0), Member::join(&hub, PRIMARY));
+    listener.say(&[SUBSCRIBE, NAME]);
+    listener.sync();
+    let long = [SUBSCRIBE, &1025u16.to_le_bytes(), &[b'x'; 1025][..]].concat();
+    let nonsense: &[&[u8]] = &[
+        &[],
+        &[0],
+        &[17],
+        &[255],
+        &[1],
+        &[1, 1],
+        &[1, 9, 0, b'a'],
+        &[1, 1, 0, 0xff],
+        &[1, 1, 0, b'a', b'b'],
+        &[6, 1, 0, 0, 0, 3, 0, 0, 0, 0, 1, 0, b'a'],
+        &[8, 1, 0, 0, 0, 0, 0, 0, 0, 2],
+        &[9, 1, 0, 0, 0, 5, 1, 0, b'a'],
+        &long,
+    ];
+    for said in nonsense {
+        let mut member = Member::join(&hub, 1);
+        member.say(&[said]);
+        assert!(member.hear().is_empty(), "{said:?} is listened to");
+    }
+    for kind in [Kind::Json, Kind::Control] {
+        let mut member = Member::join(&hub, 1);
+        member.say_as(kind, None, &[SUBSCRIBE, NAME]);
+        assert!(member.hear().is_empty(), "a frame of {kind:?} is listened to");
+    }
+    let mut member = Member::join(&hub, 1);
+    member.say_as(Kind::Advanced, Some(std::io::pipe().unwrap().0.into()), &[SUBSCRIBE, NAME]);
+    assert!(member.hear().is_empty(), "a descriptor is taken");
+    speaker.say(&[PUBLISH, NAME, b"still here"]);
+    let heard = [&[1], &PRIMARY.to_le_bytes()[..], NAME, b"still here"].concat();
+    assert_eq!(listener.hear(), [heard]);
+}
+
+#[test]
+fn one_that_asks_and_does_not_read_is_cut_off() {
+    let hub = Hub::start(8 << 20).unwrap();
+    let mut deaf = Member::join(&hub, 0);
+    let value = vec![0; 4 << 20];
+    deaf.say(&[SET, ID, &[0; 8], NAME, &value]);
+    // Each answer has four megabytes.
+    for _ in 0..2 * TOO_MUCH / value.len() {
+        deaf.say(&[GET, ID, NAME]);
+    }
+    let mut other = Member::join(&hub, 1);
+    other.sync();
+    let mut read = 0;
+    loop {
+        let notices = deaf.hear();
+        if notices.is_empty() {
+            break;
+        }
+        read += notices.iter().map(Vec::len).sum::<usize>();
+    }
+    assert!(read < 2 * TOO_MUCH, "{read} bytes were kept for it");
+    other.say(&[GET, ID, NAME]);
+    assert_eq!(other.hear()[0][..5], [10, 1, 0, 0, 0], "what it has stored is no longer there");
+}
+
+#[test]
+fn what_a_member_holds_and_owes_is_settled_when_it_ends() {
+    let hub = Hub::start(1 << 20).unwrap();
+    let (mut one, mut other) = (Member::join(&hub, 3), Member::join(&hub, 4));
+    one.say(&[LOCK, ID, EXCLUSIVE, NAME]);
+    one.say(&[SERVE, NAME]);
+    one.sync();
+    other.say(&[LOCK, ID, EXCLUSIVE, NAME]);
+    other.say(&[ASK_ANY, &2u32.to_le_bytes(), &[0; 5], NAME, b"?"]);
+    assert_eq!(one.hear()[0][0], 3, "it is asked");
+    drop(one);
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        heard.extend(other.hear());
+    }
+    // By slot 3, gone, and the last.
+    assert!(heard.contains(&vec![5, 2, 0, 0, 0, 3, 0, 0, 0, 3, 1]), "{heard:?}");
+    assert!(heard.contains(&vec![6, 1, 0, 0, 0]), "{heard:?}");
+}
+
+#[test]
+fn the_hub_ends_with_its_handle() {
+    let hub = Hub::start(1 << 20).unwrap();
+    let mut member = Member::join(&hub, 0);
+    member.sync();
+    drop(hub);
+    assert!(member.hear().is_empty());
+}

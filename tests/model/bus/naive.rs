@@ -1,0 +1,308 @@
+//! The bus as one would write it on a sheet of paper: lists that are searched from the start.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rust_cluster::bus::protocol::{Absence, Command, Id, LockRow, Notice, Refusal, To, Value, Wish};
+use rust_cluster::bus::topics::Outbox;
+use rust_cluster::bus::{Member, Place};
+
+use super::Told;
+
+#[derive(Debug, Clone)]
+struct Listener {
+    member: Member,
+    topic: String,
+    missed: u64,
+}
+
+#[derive(Debug)]
+struct Request {
+    token: u64,
+    asker: Member,
+    id: Id,
+    waiting: BTreeSet<Member>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Claim {
+    name: String,
+    member: Member,
+    id: Id,
+    shared: bool,
+    held: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: String,
+    data: Option<Vec<u8>>,
+    count: i64,
+    end: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct Naive {
+    places: BTreeMap<Member, Place>,
+    listeners: Vec<Listener>,
+    behind: BTreeSet<Member>,
+    servers: Vec<(Member, String)>,
+    requests: Vec<Request>,
+    tokens: u64,
+    /// Those that are held in the order in which they were granted; then those that wait.
+    claims: Vec<Claim>,
+    /// By their last change.
+    entries: Vec<Entry>,
+    stored: usize,
+}
+
+impl Naive {
+    pub fn new(stored: usize) -> Self {
+        Naive {
+            places: BTreeMap::new(),
+            listeners: Vec::new(),
+            behind: BTreeSet::new(),
+            servers: Vec::new(),
+            requests: Vec::new(),
+            tokens: 0,
+            claims: Vec::new(),
+            entries: Vec::new(),
+            stored,
+        }
+    }
+
+    pub fn join(&mut self, member: Member, place: Place) {
+        self.places.insert(member, place);
+    }
+
+    pub fn leave(&mut self, member: Member, told: &mut Told) {
+        let from = self.places.remove(&member).unwrap();
+        self.behind.remove(&member);
+        self.listeners.retain(|listener| listener.member != member);
+        self.servers.retain(|(server, _)| *server != member);
+        let mut own: Vec<_> = self.requests.iter().filter(|request| request.asker == member).map(|r| r.id).collect();
+        own.sort_unstable();
+        own.into_iter().for_each(|id| self.forget(member, id, told));
+        for request in self.requests.iter_mut().filter(|request| request.waiting.contains(&member)) {
+            request.waiting.remove(&member);
+            let last = request.waiting.is_empty();
+            told.send(request.asker, &Notice::Absent { id: request.id, from, why: Absence::Gone, last });
+        }
+        self.requests.retain(|request| !request.waiting.is_empty());
+        self.claims.retain(|claim| claim.member != member);
+        self.grant(told);
+    }
+
+    pub fn caught_up(&mut self, member: Member, told: &mut Told) {
+        if self.behind.remove(&member) {
+            let mut own: Vec<_> = self.listeners.iter_mut().filter(|listener| listener.member == member).collect();
+            own.sort_by(|one, other| one.topic.cmp(&other.topic));
+            for listener in own.into_iter().filter(|listener| listener.missed > 0) {
+                told.send(member, &Notice::Missed { count: listener.missed, topic: &listener.topic });
+                listener.missed = 0;
+            }
+        }
+    }
+
+    pub fn said(&mut self, member: Member, command: Command<'_>, now: u64, told: &mut Told) {
+        let from = self.places[&member];
+        match command {
+            Command::Subscribe { topic } => {
+                if !self.listeners.iter().any(|listener| listener.member == member && listener.topic == topic) {
+                    self.listeners.push(Listener { member, topic: topic.into(), missed: 0 });
+                }
+            }
+            Command::Unsubscribe { topic } => {
+                self.listeners.retain(|listener| !(listener.member == member && listener.topic == topic));
+            }
+            Command::Publish { topic, data } => {
+                for listener in self.listeners.iter_mut().filter(|it| it.topic == topic && it.member != member) {
+                    if self.behind.contains(&listener.member) || told.deaf.contains(&listener.member) {
+                        listener.missed += 1;
+                        self.behind.insert(listener.member);
+                    } else {
+                        told.send(listener.member, &Notice::Published { from, topic, data });
+                    }
+                }
+            }
+            Command::Serve { topic } => {
+                let server = (member, topic.to_string());
+                if !self.servers.contains(&server) {
+                    self.servers.push(server);
+                }
+            }
+            Command::Retire { topic } => self.servers.retain(|server| *server != (member, topic.to_string())),
+            Command::Ask { id, to, topic, data } => self.ask(member, id, to, topic, data, told),
+            Command::Forget { id } => self.forget(member, id, told),
+            Command::Answer { token, ok, data } => {
+                let due = |it: &&mut Request| it.token == token && it.waiting.contains(&member);
+                if let Some(request) = self.requests.iter_mut().find(due) {
+                    request.waiting.remove(&member);
+                    let last = request.waiting.is_empty();
+                    told.send(request.asker, &Notice::Answered { id: request.id, from, ok, last, data });
+                    self.requests.retain(|request| !request.waiting.is_empty());
+                }
+            }
+            Command::Lock { id, wish, name } => self.lock(member, id, wish, name, told),
+            Command::Unlock { id } => {
+                self.claims.retain(|claim| !(claim.member == member && claim.id == id));
+                self.grant(told);
+            }
+            Command::Locks { id } => {
+                let mut claims = self.claims.clone();
+                claims.sort_by(|one, other| one.name.cmp(&other.name));
+                let row = |claim| {
+                    let Claim { name, member, shared, held, .. }: &Claim = claim;
+                    LockRow { name, held: *held, shared: *shared, place: self.places[member] }
+                };
+                told.send(member, &Notice::LockList { id, rows: claims.iter().map(row).collect() });
+            }
+            Command::Get { id, .. }
+            | Command::Set { id, .. }
+            | Command::Increment { id, .. }
+            | Command::Delete { id, .. } => self.store(member, id, command, now, told),
+            Command::Sync { id } => told.send(member, &Notice::Synced { id }),
+        }
+    }
+
+    fn ask(&mut self, asker: Member, id: Id, to: To, topic: &str, data: &[u8], told: &mut Told) {
+        if self.requests.iter().any(|request| request.asker == asker && request.id == id) {
+            return told.send(asker, &Notice::Refused { id, why: Refusal::TooMany });
+        }
+        let mut whom: Vec<_> =
+            self.servers.iter().filter(|(it, name)| name == topic && *it != asker).map(|(it, _)| *it).collect();
+        match to {
+            To::Any => {
+                whom.truncate(1);
+                // It goes to the end of the line.
+                if let [server] = whom[..] {
+                    self.servers.retain(|entry| *entry != (server, topic.into()));
+                    self.servers.push((server, topic.into()));
+                }
+            }
+            To::All => {}
+            To::Place(place) => {
+                whom = whom.into_iter().filter(|it| self.places[it] == place).max().into_iter().collect()
+            }
+        }
+        let (deaf, hearing): (Vec<_>, Vec<_>) = whom.into_iter().partition(|member| told.deaf.contains(member));
+        let from = self.places[&asker];
+        for member in &hearing {
+            told.send(*member, &Notice::Asked { token: self.tokens + 1, from, topic, data });
+        }
+        for (number, member) in deaf.iter().enumerate() {
+            let last = hearing.is_empty() && number + 1 == deaf.len();
+            told.send(asker, &Notice::Absent { id, from: self.places[member], why: Absence::Full, last });
+        }
+        if !hearing.is_empty() {
+            self.tokens += 1;
+            self.requests.push(Request { token: self.tokens, asker, id, waiting: hearing.into_iter().collect() });
+        } else if deaf.is_empty() {
+            told.send(asker, &Notice::Absent { id, from, why: Absence::Nobody, last: true });
+        }
+    }
+
+    fn forget(&mut self, asker: Member, id: Id, told: &mut Told) {
+        if let Some(place) = self.requests.iter().position(|request| request.asker == asker && request.id == id) {
+            let Request { token, waiting, .. } = self.requests.remove(place);
+            waiting.into_iter().for_each(|member| told.send(member, &Notice::Forgotten { token }));
+        }
+    }
+
+    fn lock(&mut self, member: Member, id: Id, wish: Wish, name: &str, told: &mut Told) {
+        if self.claims.iter().any(|claim| claim.member == member && claim.id == id) {
+            return told.send(member, &Notice::Refused { id, why: Refusal::TooMany });
+        }
+        let shared = matches!(wish, Wish::Shared | Wish::SharedIfAvailable);
+        let claim = Claim { name: name.into(), member, id, shared, held: false };
+        match wish {
+            Wish::Steal => {
+                for stolen in self.claims.iter().filter(|claim| claim.held && claim.name == name) {
+                    told.send(stolen.member, &Notice::Stolen { id: stolen.id });
+                }
+                self.claims.retain(|claim| !(claim.held && claim.name == name));
+                self.claims.insert(0, claim);
+            }
+            Wish::Exclusive | Wish::Shared => self.claims.push(claim),
+            Wish::ExclusiveIfAvailable | Wish::SharedIfAvailable => {
+                let mut own = self.claims.iter().filter(|claim| claim.name == name);
+                if own.any(|claim| !(claim.held && claim.shared && shared)) {
+                    return told.send(member, &Notice::Unavailable { id });
+                }
+                self.claims.push(claim);
+            }
+        }
+        self.grant(told);
+    }
+
+    /// Of each lock: the first that waits has it, if it may; and so on.
+    fn grant(&mut self, told: &mut Told) {
+        while let Some(place) = self.claims.iter().position(|claim| {
+            let own = |it: &&Claim| it.name == claim.name;
+            let first = self.claims.iter().filter(own).find(|it| !it.held) == Some(claim);
+            first && self.claims.iter().filter(own).filter(|it| it.held).all(|it| it.shared && claim.shared)
+        }) {
+            let claim = Claim { held: true, ..self.claims.remove(place) };
+            told.send(claim.member, &Notice::Granted { id: claim.id });
+            let held = self.claims.iter().filter(|claim| claim.held).count();
+            self.claims.sort_by_key(|claim| !claim.held);
+            self.claims.insert(held, claim);
+        }
+    }
+
+    fn store(&mut self, member: Member, id: Id, command: Command<'_>, now: u64, told: &mut Told) {
+        self.entries.retain(|entry| entry.end.is_none_or(|end| end > now));
+        let (Command::Get { key, .. }
+        | Command::Set { key, .. }
+        | Command::Increment { key, .. }
+        | Command::Delete { key, .. }) = command
+        else {
+            return;
+        };
+        let place = self.entries.iter().position(|entry| entry.key == key);
+        let lives = |ttl: u64| (ttl > 0).then_some(now + ttl);
+        let left = |end: Option<u64>| end.map_or(0, |end| end - now);
+        let new = match command {
+            Command::Get { .. } => {
+                let entry = place.map(|place| &self.entries[place]);
+                let value = entry.map_or(Value::Nothing, |it| match &it.data {
+                    Some(data) => Value::Data(data),
+                    None => Value::Counter(it.count),
+                });
+                return told.send(member, &Notice::Kept { id, left: entry.map_or(0, |it| left(it.end)), value });
+            }
+            Command::Delete { .. } => {
+                place.map(|place| self.entries.remove(place));
+                let value = Value::Counter(place.is_some().into());
+                return told.send(member, &Notice::Kept { id, left: 0, value });
+            }
+            Command::Set { ttl, data, .. } => {
+                Ok(Entry { key: key.into(), data: Some(data.into()), count: 0, end: lives(ttl) })
+            }
+            Command::Increment { by, ttl, .. } => match place.map(|place| &self.entries[place]) {
+                None => Ok(Entry { key: key.into(), data: None, count: by, end: lives(ttl) }),
+                Some(Entry { data: Some(_), .. }) => Err(Refusal::NoCounter),
+                Some(Entry { count, end, .. }) => match count.checked_add(by) {
+                    Some(count) => Ok(Entry { key: key.into(), data: None, count, end: *end }),
+                    None => Err(Refusal::Overflow),
+                },
+            },
+            _ => return,
+        };
+        let entry = match new {
+            Ok(entry) if size(&entry) <= self.stored => entry,
+            Ok(_) => return told.send(member, &Notice::Refused { id, why: Refusal::TooLarge }),
+            Err(why) => return told.send(member, &Notice::Refused { id, why }),
+        };
+        let value = if entry.data.is_some() { Value::Nothing } else { Value::Counter(entry.count) };
+        told.send(member, &Notice::Kept { id, left: left(entry.end), value });
+        place.map(|place| self.entries.remove(place));
+        while self.entries.iter().map(size).sum::<usize>() + size(&entry) > self.stored {
+            self.entries.remove(0);
+        }
+        self.entries.push(entry);
+    }
+}
+
+fn size(entry: &Entry) -> usize {
+    256 + 2 * entry.key.len() + entry.data.as_ref().map_or(0, Vec::len)
+}
