@@ -305,4 +305,96 @@ module.exports = {
       'ERR_RUST_CLUSTER_NO_SUPERVISOR',
       `The supervisor needs Node on Linux, and this is ${where}.`,
     ),
+
+  // The bus. Those of the web are its exceptions.
+  channelIsClosed: () => new DOMException('BroadcastChannel is closed.', 'InvalidStateError'),
+  notSupported: message => new DOMException(message, 'NotSupportedError'),
+  notCloned: message => new DOMException(message, 'DataCloneError'),
+  lockStolen: () => new DOMException('The lock was stolen.', 'AbortError'),
+  workerLeaves: () => new DOMException('The worker leaves.', 'AbortError'),
+  missingName: () => nodeError(TypeError, 'ERR_MISSING_ARGS', 'The "name" argument must be specified'),
+  badBusName: (what, value) => invalidArgType(what === 'key' ? 'key' : 'name', 'of type string', value),
+  longBusName: (what, value, limit) =>
+    nodeError(
+      RangeError,
+      'ERR_INVALID_ARG_VALUE',
+      `The name of a ${what} has at most ${limit} bytes. Received ${Buffer.byteLength(value)}: ` +
+        'put what tells them apart into the message, or hash it',
+    ),
+  badAnswer: value => invalidArgType('answer', 'of type function, or null', value),
+  badLeader: value => invalidArgType('lead', 'of type function', value),
+  badLockCallback: value => invalidArgType('callback', 'of type function', value),
+  badLockMode: value =>
+    nodeError(
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      `The property 'options.mode' must be 'exclusive' or 'shared'. Received ${inspect(value)}`,
+    ),
+  badTarget: value =>
+    nodeError(
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      `The property 'options.to' must be 'any', 'all', 'primary' or the number of a slot. Received ${inspect(value)}`,
+    ),
+  badLifetime: value =>
+    nodeError(
+      RangeError,
+      'ERR_INVALID_ARG_VALUE',
+      `The property 'options.ttl' must be an integer of milliseconds from 0 (for ever). Received ${inspect(value)}`,
+    ),
+  badIncrement: value =>
+    nodeError(
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      `The property 'options.by' must be an integer. Received ${inspect(value)}`,
+    ),
+  noBus: () =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_NO_BUS',
+      'rust-cluster/bus was asked for in a worker thread, or in a worker of another cluster, which are no members of it. ' +
+        "Use it in the process's main thread, in a worker that rust-cluster has forked",
+    ),
+  busNotJoined: why =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_NO_BUS',
+      `This worker was to join the bus, and the primary could not let it in: ${why}`,
+    ),
+  otherBus: (theirs, ours) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_NO_BUS',
+      `its rust-cluster/bus speaks protocol ${theirs}, the primary's ${ours}: the package was replaced under the ` +
+        'primary. Start the primary anew',
+    ),
+  busGone: () => nodeError(Error, 'ERR_RUST_CLUSTER_BUS_GONE', 'The primary has ended, and the bus with it'),
+  busRefused: why =>
+    nodeError(Error, 'ERR_RUST_CLUSTER_BUS_REFUSED', REFUSALS[why] ?? `The bus has refused: ${why}`),
+  unanswered: (how, topic, from) =>
+    nodeError(Error, ...UNANSWERED[how](topic, from === 'primary' ? 'the primary' : `slot ${from}`)),
+};
+
+const REFUSALS = {
+  'too many':
+    'This process has 16,384 channels, requests or locks that are open or waited for: close some, or wait for answers',
+  'no counter':
+    'increment() was called for a key under which set() keeps a value: use another key, or delete it first',
+  overflow: 'A counter was to grow beyond 64 bits: it is as it was',
+  'too large': 'A value was to be kept that is larger than all that the store may keep: it was not',
+};
+
+const UNANSWERED = {
+  nobody: topic => [
+    'ERR_RUST_CLUSTER_BUS_NOBODY',
+    `A request was made on ${inspect(topic)}, and nobody answers there: call answer() in another process first`,
+  ],
+  gone: (topic, from) => [
+    'ERR_RUST_CLUSTER_BUS_GONE',
+    `${from}, who was to answer on ${inspect(topic)}, has ended`,
+  ],
+  full: (topic, from) => [
+    'ERR_RUST_CLUSTER_BUS_FULL',
+    `${from}, who was to answer on ${inspect(topic)}, does not read: 16 MiB wait for it`,
+  ],
 };

@@ -33,6 +33,9 @@ const TEXTS = new Map(
 /** Those that only who uses the command sees. */
 const OF_COMMAND = DOCUMENT.match(/^## When `rust-cluster` runs\n(.*?)^## /ms)[1].match(OWN);
 
+/** Those of the bus, some of which its types name. */
+const OF_BUS = DOCUMENT.match(/^## When processes talk to each other\n(.*?)^## /ms)[1].match(OWN);
+
 /** What all errors of a broken worker say, with REASON in the place of what each says. */
 const [, FRAME] = DOCUMENT.match(/```text\n([^`]*REASON[^`]*)```/);
 
@@ -50,6 +53,7 @@ function node(args, { limit, ...options } = {}) {
 
 const PROGRAMS = path.join(__dirname, 'programs');
 const brokenWorker = how => node([path.join(PROGRAMS, 'broken-worker.js'), how]);
+const overBus = what => node([path.join(PROGRAMS, 'bus.js'), what]);
 const supervising = what => node([path.join(PROGRAMS, 'supervising.js'), what]);
 const tell =
   '({ code, message }) => { console.log(code + String.fromCharCode(10) + message); process.exit() }';
@@ -133,6 +137,11 @@ const PROVOKE = {
       process.once('uncaughtException', ${tell});
       require('./lib/supervisor/systemd').inheritSockets();`,
     ]),
+  ERR_RUST_CLUSTER_NO_BUS: () => overBus('NO_BUS'),
+  ERR_RUST_CLUSTER_BUS_NOBODY: () => overBus('BUS_NOBODY'),
+  ERR_RUST_CLUSTER_BUS_GONE: () => overBus('BUS_GONE'),
+  ERR_RUST_CLUSTER_BUS_FULL: () => overBus('BUS_FULL'),
+  ERR_RUST_CLUSTER_BUS_REFUSED: () => overBus('BUS_REFUSED'),
   ERR_RUST_CLUSTER_UNNOTIFIED: () =>
     node([
       '-e',
@@ -162,7 +171,7 @@ test('the document, the source, the types and this test know the same codes', ()
   );
   assert.deepEqual(unique(inSource), documented);
   // Those of the command are no program's to catch.
-  assert.deepEqual(unique([...read('index.d.ts').match(OWN), ...OF_COMMAND]), documented);
+  assert.deepEqual(unique([...read('index.d.ts').match(OWN), ...OF_BUS, ...OF_COMMAND]), documented);
   assert.deepEqual(unique(DOCUMENT.match(OWN)), documented);
   assert.deepEqual(unique(Object.keys(PROVOKE)), documented);
 });
@@ -188,7 +197,9 @@ const ALONE = {
 
 /** The lines outside of lib/errors.js that raise something of their own, and why they may. */
 const EXCEPTIONS = {
-  'throw error;': 'what was made in the core, in lib/channel/channel.js',
+  'throw error;': 'what was made in the core, in lib/channel/channel.js and lib/bus/member.js',
+  'if (this.#ended) throw this.#ended;': 'what ended it, in the same file',
+  "if (status === 'rejected') throw reason;": 'what the one that was asked has thrown',
   'if (!isStarved(error)) throw error;': 'what Node says of a file of ours that cannot be read',
   "if (error.code !== 'EEXIST') throw error;": 'what the kernel says of a folder of ours',
   "if (error.code === 'ERR_RUST_CLUSTER_NAME_TAKEN') throw error;": 'what was made in the same file',

@@ -56,6 +56,8 @@ function installation(context) {
   fs.mkdirSync(own, { recursive: true });
   for (const file of [
     'package.json',
+    'bus.js',
+    'bus.d.ts',
     'index.js',
     'index.mjs',
     'index.d.ts',
@@ -76,7 +78,7 @@ test("Node's types and ours are assignable to each other", async () => {
 });
 
 test('programs compile, as CommonJS and ES modules', async () => {
-  assert.deepEqual(await compile(PROGRAMS, 'primary.ts', 'worker.mts', 'supervisor.ts'), []);
+  assert.deepEqual(await compile(PROGRAMS, 'primary.ts', 'worker.mts', 'supervisor.ts', 'bus.ts'), []);
 });
 
 test('wrong programs do not compile', async () => {

@@ -17,6 +17,9 @@ const BROKEN = -3;
 const ASKS = 1;
 const HAS_PEER = 2;
 
+/** Emitted when the worker begins to leave, for what its program loads of this package besides. */
+const LEAVING = Symbol.for('rust-cluster.leaving');
+
 /** Node 20 takes a maxConnections of 0 for no limit, later versions for none allowed. */
 const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
 
@@ -33,6 +36,7 @@ const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
 function install(cluster, { id, slot, channel, handoff, board }) {
   const worker = new Worker({ id, slot, process, state: 'online' });
   const child = new Child(worker, channel, handoff, board);
+  child.onleave = () => cluster.emit(LEAVING);
   for (const member of ['fork', 'setupPrimary', 'setupMaster', 'disconnect', 'workers', 'settings'])
     delete cluster[member];
   for (const member of ['SCHED_NONE', 'SCHED_RR', 'schedulingPolicy']) delete cluster[member];
@@ -41,6 +45,8 @@ function install(cluster, { id, slot, channel, handoff, board }) {
   cluster.isPrimary = false;
   cluster.worker = worker;
   cluster.Worker = Worker;
+  // For what the program loads of this package besides: another copy of these modules.
+  Object.defineProperty(cluster, Symbol.for('rust-cluster.channel'), { value: channel });
 
   /** Called by net.Server and dgram.Socket to listen. */
   cluster._getServer = (server, options, callback) => child.getServer(server, options, callback);
@@ -71,6 +77,8 @@ function supervise(child, worker, channel) {
 class Child {
   /** What it does besides where there is a supervisor: see ./supervised. */
   supervised;
+  /** Called once, when the worker begins to leave. */
+  onleave;
   #worker;
   #channel;
   #intake;
@@ -332,6 +340,9 @@ class Child {
   /** Closes all servers, then the channel. What the primary has given us is served first. */
   #closeAll(askedByPrimary) {
     this.#worker.exitedAfterDisconnect = true;
+    const { onleave } = this;
+    this.onleave = undefined;
+    onleave?.();
     if (this.#intake?.drain() === false) {
       setTimeout(() => this.#closeAll(askedByPrimary), STARVED_PAUSE);
       return;

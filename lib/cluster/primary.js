@@ -240,6 +240,8 @@ class Primary {
     listening: (worker, message) => this.#listening(worker, message),
     close: (worker, { key }) => this.#listeners.close(worker, key),
     leave: worker => this.#retire(worker),
+    joinBus: (worker, message) =>
+      require('../bus/hub').joinWorker(worker, channelOf(worker.process), message),
     exitedAfterDisconnect: (worker, message) => {
       worker.exitedAfterDisconnect = true;
       channelOf(worker.process).answer(message, {});

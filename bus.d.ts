@@ -1,0 +1,144 @@
+// What the processes of a cluster say to each other: see docs/bus.md.
+
+/** Where a process is: the slot that its worker fills, or the primary. */
+export type Place = number | 'primary';
+
+/** A message as it arrives, and who has posted it. */
+export interface BusMessageEvent<T = any> extends Event {
+  /** The copy of what was posted. */
+  readonly data: T;
+  /** Who has posted it. */
+  readonly from: Place;
+}
+
+/** This process did not read in time, and has missed messages. */
+export interface GapEvent extends Event {
+  /** How many. */
+  readonly missed: number;
+}
+
+/** How a request is made. */
+export interface RequestOptions {
+  /** Whom it is for: `'any'`, the next in turn of those who answer (the default), `'all'` of them, or the process there. */
+  to?: 'any' | 'all' | Place;
+  /** Aborted, the promise rejects with its reason, and whoever was asked is told. */
+  signal?: AbortSignal;
+}
+
+/** One of the answers to a request to all. */
+export type Answer<T = any> =
+  | { from: Place; status: 'fulfilled'; value: T }
+  | { from: Place; status: 'rejected'; reason: any };
+
+/**
+ * The web's BroadcastChannel, across all processes of the cluster: what one posts arrives at all other channels of the
+ * name, in this process and in the others, in the order of its posting, at most once.
+ */
+export declare class BroadcastChannel extends EventTarget {
+  /** @throws if the name has more than 1024 bytes, and `ERR_RUST_CLUSTER_NO_BUS` in a worker thread */
+  constructor(name: string);
+  readonly name: string;
+  /** Called with each message. */
+  onmessage: ((event: BusMessageEvent) => any) | null;
+  /** Called with a message of which no copy could be made. */
+  onmessageerror: ((event: BusMessageEvent) => any) | null;
+  /** Called when messages were missed. */
+  ongap: ((event: GapEvent) => any) | null;
+  /**
+   * Posts a copy of a value to all others.
+   *
+   * @throws a DataCloneError for what structuredClone() does not copy, `ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE` beyond 16 MiB,
+   *   `ERR_RUST_CLUSTER_BUS_GONE` when the primary has ended
+   */
+  postMessage(message: any): void;
+  /**
+   * Asks those who answer on this channel in other processes. Rejects with what the other has thrown, with
+   * `ERR_RUST_CLUSTER_BUS_NOBODY` if nobody answers, at once with `ERR_RUST_CLUSTER_BUS_GONE` if the other ends before it has,
+   * and with `ERR_RUST_CLUSTER_BUS_FULL` if it does not read.
+   */
+  request<T = any>(data: any, options: RequestOptions & { to: 'all' }): Promise<Answer<T>[]>;
+  request<T = any>(data: any, options?: RequestOptions): Promise<T>;
+  /** Answers requests from now on, with what the function returns or its promise resolves to; null: no more. */
+  answer(answer: ((data: any, about: { from: Place; signal: AbortSignal }) => any) | null): void;
+  /** Resolves when all that was said on the bus before is done: this process hears what others post from then on. */
+  ready(): Promise<void>;
+  close(): void;
+  /** An open channel keeps the process alive, until the worker has disconnected from the cluster. */
+  ref(): this;
+  unref(): this;
+}
+
+/** A lock, while it is held. */
+export interface Lock {
+  readonly name: string;
+  readonly mode: 'exclusive' | 'shared';
+}
+
+/** As the Web Locks API has it. */
+export interface LockOptions {
+  mode?: 'exclusive' | 'shared';
+  ifAvailable?: boolean;
+  steal?: boolean;
+  signal?: AbortSignal;
+}
+
+/** A lock that is held or waited for. */
+export interface LockInfo {
+  name: string;
+  mode: 'exclusive' | 'shared';
+  /** The slot of the process, or `'primary'`. */
+  clientId: string;
+}
+
+/**
+ * The Web Locks API, across all processes of the cluster. A lock is held until what the callback returns has settled, or
+ * its process has ended. The callback's second argument, which the web does not have, tells that the lock is lost: it was stolen,
+ * or the primary has ended.
+ */
+export declare const locks: {
+  request<T>(name: string, callback: (lock: Lock, lost: AbortSignal) => T | PromiseLike<T>): Promise<T>;
+  request<T>(
+    name: string,
+    options: LockOptions & { ifAvailable: true },
+    callback: (lock: Lock | null, lost: AbortSignal) => T | PromiseLike<T>,
+  ): Promise<T>;
+  request<T>(
+    name: string,
+    options: LockOptions,
+    callback: (lock: Lock, lost: AbortSignal) => T | PromiseLike<T>,
+  ): Promise<T>;
+  query(): Promise<{ held: LockInfo[]; pending: LockInfo[] }>;
+};
+
+/**
+ * Waits until this process leads, calls the function, and leads until what that returns has settled: one process of the cluster
+ * at a time. The signal tells that it is to stop: because the worker is to leave, because `options.signal` says so, or because
+ * the primary has ended.
+ */
+export declare function leader<T>(
+  name: string,
+  lead: (signal: AbortSignal) => T | PromiseLike<T>,
+): Promise<T>;
+export declare function leader<T>(
+  name: string,
+  options: { signal?: AbortSignal },
+  lead: (signal: AbortSignal) => T | PromiseLike<T>,
+): Promise<T>;
+
+/**
+ * Values and counters that all processes share. They live in the primary, outside of its JavaScript, and end with it. 64 MiB are
+ * kept: what was changed longest ago makes room.
+ */
+export declare const store: {
+  /** What is kept under the key, or undefined. */
+  get<T = any>(key: string): Promise<T | undefined>;
+  /** Keeps a copy of a value, for `ttl` milliseconds if that is given. */
+  set(key: string, value: any, options?: { ttl?: number }): Promise<void>;
+  /**
+   * Adds `by` (1) to a counter, which begins at 0, and lives for `ttl` milliseconds from its beginning on if that is given.
+   * Resolves to what it is now, and how many milliseconds it lives still (0: for ever).
+   */
+  increment(key: string, options?: { by?: number; ttl?: number }): Promise<{ value: number; ttl: number }>;
+  /** Whether something was removed. */
+  delete(key: string): Promise<boolean>;
+};

@@ -1,0 +1,165 @@
+'use strict';
+
+// BroadcastChannel across all processes of the cluster: the interface of the web and of node:worker_threads, and requests
+// besides.
+
+const errors = require('../errors');
+const { fromBytes, toBytes } = require('./clone');
+const { ask, here, thisMember } = require('./member');
+const { checkName, say } = require('./protocol');
+const { request } = require('./request');
+const topics = require('./topics');
+
+/** This process has missed messages: it did not read them in time. */
+class GapEvent extends Event {
+  /** @param {number} missed how many */
+  constructor(missed) {
+    super('gap');
+    this.missed = missed;
+  }
+}
+
+class BroadcastChannel extends EventTarget {
+  #name;
+  /** Undefined once it is closed. */
+  #topic;
+  #referenced = true;
+  /** What calls `onmessage` and so on, by the event. */
+  #handlers = new Map();
+  /** What is told of what happens. */
+  #end = {
+    receive: (from, bytes) => this.#receive(from, bytes),
+    miss: count => this.#topic && this.dispatchEvent(new GapEvent(count)),
+  };
+
+  /** @param {string} name */
+  constructor(name) {
+    if (arguments.length === 0) throw errors.missingName();
+    super();
+    this.#name = checkName('channel', `${name}`);
+    this.#topic = topics.open(this.#name, this.#end);
+    thisMember().need();
+  }
+
+  get name() {
+    return this.#name;
+  }
+
+  /** To all other channels of this name, in all processes. */
+  postMessage(message) {
+    if (arguments.length === 0) throw errors.missingMessage();
+    const topic = this.#open();
+    const bytes = toBytes(message);
+    thisMember().tell(say.publish(this.#name, bytes));
+    if (topic.channels.size > 1) topic.deliver(here(), bytes, this.#end);
+  }
+
+  /**
+   * Asks those who answer on this channel in other processes: one of them (the next in turn), all, the primary, or the
+   * worker of a slot.
+   * @param {any} data
+   * @param {{ to?: 'any' | 'all' | 'primary' | number, signal?: AbortSignal }} [options]
+   */
+  async request(data, options = {}) {
+    this.#open();
+    return request(this.#name, data, options);
+  }
+
+  /**
+   * Answers requests on this channel from now on; null: no more.
+   * @param {((data: any, about: { from: number | 'primary', signal: AbortSignal }) => any) | null} answer
+   */
+  answer(answer) {
+    if (answer !== null && typeof answer !== 'function') throw errors.badAnswer(answer);
+    this.#open().answer(this.#end, answer);
+  }
+
+  /** Resolves when all that was said here is done: from then on it hears what others post. */
+  async ready() {
+    this.#open();
+    await ask(say.sync);
+  }
+
+  close() {
+    if (!this.#topic) return;
+    topics.close(this.#topic, this.#end);
+    this.#topic = undefined;
+    if (this.#referenced) thisMember().spare();
+  }
+
+  ref() {
+    if (this.#topic && !this.#referenced) thisMember().need();
+    this.#referenced = true;
+    return this;
+  }
+
+  unref() {
+    if (this.#topic && this.#referenced) thisMember().spare();
+    this.#referenced = false;
+    return this;
+  }
+
+  get onmessage() {
+    return this.#handler('message');
+  }
+
+  set onmessage(handler) {
+    this.#handle('message', handler);
+  }
+
+  get onmessageerror() {
+    return this.#handler('messageerror');
+  }
+
+  set onmessageerror(handler) {
+    this.#handle('messageerror', handler);
+  }
+
+  get ongap() {
+    return this.#handler('gap');
+  }
+
+  set ongap(handler) {
+    this.#handle('gap', handler);
+  }
+
+  get [Symbol.toStringTag]() {
+    return 'BroadcastChannel';
+  }
+
+  #open() {
+    if (!this.#topic) throw errors.channelIsClosed();
+    return this.#topic;
+  }
+
+  #receive(from, bytes) {
+    if (!this.#topic) return;
+    let event;
+    try {
+      event = new MessageEvent('message', { data: fromBytes(bytes) });
+    } catch (error) {
+      event = new MessageEvent('messageerror', { data: error });
+    }
+    event.from = from;
+    this.dispatchEvent(event);
+  }
+
+  #handler(type) {
+    return this.#handlers.get(type)?.handler ?? null;
+  }
+
+  /** As the web has it: one that is set anew keeps the turn of the first among the listeners. */
+  #handle(type, value) {
+    const handler = typeof value === 'function' ? value : null;
+    const known = this.#handlers.get(type);
+    if (known) {
+      known.handler = handler;
+    } else if (handler) {
+      const added = { handler };
+      this.#handlers.set(type, added);
+      this.addEventListener(type, event => added.handler?.call(this, event));
+    }
+  }
+}
+
+module.exports = { BroadcastChannel };

@@ -1,0 +1,245 @@
+'use strict';
+
+// This process as a member of the bus: its socket to the hub (src/bus/hub.rs), and what waits for the hub's word.
+//
+// It joins with the first thing that it says. What is said before the socket is there waits for it, in its order.
+
+const cluster = require('node:cluster');
+const { isMainThread } = require('node:worker_threads');
+
+const errors = require('../errors');
+const native = require('../native').load();
+const { PROTOCOL, read } = require('./protocol');
+
+/** What `Channel.read` returns: see src/node/channel/found.rs. */
+const END = -1;
+
+/** Bytes that may wait for the hub, which reads whatever the primary does: it is stopped, or gone. */
+const MOST_QUEUED = 256 * 1024 * 1024;
+
+/** How many times messages are taken at a call of Rust's. */
+const RUNS = 8;
+
+class Member {
+  /** @type {Record<string, (notice: object) => void>} Called with what is no answer, by what it is. */
+  heard = {};
+
+  #join;
+  #joined = false;
+  #channel;
+  #take;
+  #scratch;
+  #ended;
+  /** What was said before the hub could be told. */
+  #unsaid = [];
+  /** Who waits for the hub's word, by the number of the question. */
+  #asked = new Map();
+  #questions = 0;
+  /** How many open channels and locks keep the process alive, and how many questions: until they are answered. */
+  #lasting = 0;
+  #passing = 0;
+  /** Whether what lasts is no reason to stay any more. */
+  #leaving = false;
+  /** What keeps it alive until the socket is there. */
+  #hold;
+
+  /** @param {(joined: (error: Error | null, fd?: number) => void) => void} join gets a socket to the hub */
+  constructor(join) {
+    this.#join = join;
+  }
+
+  /** @param {Buffer} command of `say` */
+  tell(command) {
+    if (this.#ended) throw this.#ended;
+    this.#connect();
+    if (this.#channel) this.#send(command);
+    else this.#unsaid.push(command);
+  }
+
+  #send(command) {
+    try {
+      this.#channel.sendAdvanced(command, -1);
+    } catch (error) {
+      // Its end is yet to be read.
+      if (error.code === 'EPIPE' || error.code === 'ECONNRESET') throw errors.busGone();
+      throw error;
+    }
+  }
+
+  /**
+   * Asks, and gets what the hub says of it until it returns true: it is answered.
+   * @param {(id: number) => Buffer} question
+   * @param {(notice: object) => boolean} heard
+   * @param {boolean} [lasts] whether it is answered when others have done something, at some time
+   * @returns {number} its number
+   */
+  ask(question, heard, lasts = false) {
+    let id;
+    do {
+      id = this.#questions = (this.#questions + 1) >>> 0 || 1;
+    } while (this.#asked.has(id));
+    this.tell(question(id));
+    this.#asked.set(id, { heard, lasts });
+    this.#count(lasts, 1);
+    return id;
+  }
+
+  /** Hears no more of a question. */
+  forget(id) {
+    const asked = this.#asked.get(id);
+    if (this.#asked.delete(id)) this.#count(asked.lasts, -1);
+  }
+
+  #count(lasts, change) {
+    if (lasts) this.#lasting += change;
+    else this.#passing += change;
+    this.#keep();
+  }
+
+  /** As `tell`, where it does not matter that there is no hub any more. */
+  mention(command) {
+    if (this.#ended) return;
+    try {
+      this.tell(command);
+    } catch {
+      // Its end is yet to be read.
+    }
+  }
+
+  /** An open channel keeps the process alive. */
+  need() {
+    this.#count(true, 1);
+  }
+
+  spare() {
+    this.#count(true, -1);
+  }
+
+  /** The worker has left the cluster: what is open here is no reason to stay. */
+  leave() {
+    this.#leaving = true;
+    this.#keep();
+  }
+
+  #keep() {
+    const needed = this.#passing > 0 || (this.#lasting > 0 && !this.#leaving);
+    const keep = needed && !this.#ended;
+    if (this.#channel) {
+      if (keep) this.#channel.ref();
+      else this.#channel.unref();
+    }
+    const hold = keep && this.#joined && !this.#channel;
+    if (hold) this.#hold ??= setInterval(() => {}, 0x7fff_ffff);
+    else if (this.#hold) this.#hold = clearInterval(this.#hold);
+  }
+
+  #connect() {
+    if (this.#joined) return;
+    this.#joined = true;
+    this.#keep();
+    this.#join((error, fd) => {
+      if (error) this.#end(error);
+      else this.#open(fd);
+    });
+  }
+
+  #open(fd) {
+    this.#channel = new native.Channel(
+      fd,
+      () => this.#read(),
+      () => {},
+      { maxQueuedBytes: MOST_QUEUED },
+    );
+    this.#take = this.#channel.reader();
+    this.#keep();
+    try {
+      for (const command of this.#unsaid.splice(0)) this.#send(command);
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  #read() {
+    for (let runs = 0; runs < RUNS; runs++) {
+      if (!this.#channel) return;
+      const found = this.#take(this.#scratch);
+      if (typeof found === 'number') {
+        if (found === END) this.#end(errors.busGone());
+        return;
+      }
+      this.#scratch = found.scratch ?? this.#scratch;
+      let start = 0;
+      for (const length of found.lengths) {
+        // Each in a tick of its own, as messages are.
+        process.nextTick(this.#hear, read(this.#scratch.subarray(start, start + length)));
+        start += length;
+      }
+    }
+  }
+
+  #hear = notice => {
+    const { id } = notice;
+    if (id === undefined) {
+      this.heard[notice.is]?.(notice);
+    } else if (id === 0) {
+      process.emitWarning(errors.busRefused(notice.why));
+    } else if (this.#asked.get(id)?.heard(notice)) {
+      this.forget(id);
+    }
+  };
+
+  #end(reason) {
+    if (this.#ended) return;
+    this.#ended = reason;
+    this.#channel?.close();
+    this.#channel = undefined;
+    this.#unsaid = [];
+    for (const [id, { heard }] of [...this.#asked]) {
+      this.forget(id);
+      process.nextTick(heard, { is: 'ended', id, reason });
+    }
+    this.#keep();
+  }
+}
+
+/** How the cluster object hands a worker's channel to what its program loads of this package. */
+const CHANNEL = Symbol.for('rust-cluster.channel');
+
+function joinOfWorker(joined) {
+  cluster[CHANNEL].ask({ act: 'joinBus', protocol: PROTOCOL }, ({ errno, failed }, fd) => {
+    if (fd >= 0) joined(null, fd);
+    else joined(errors.busNotJoined(failed ?? native.errorName(-errno)));
+  });
+}
+
+let member;
+
+/** @returns {Member} this process */
+function thisMember() {
+  if (member) return member;
+  if (!isMainThread || (cluster.isWorker && !cluster[CHANNEL])) throw errors.noBus();
+  if (cluster.isWorker) {
+    member = new Member(joinOfWorker);
+    process.once('disconnect', () => member.leave());
+  } else {
+    member = new Member(require('./hub').joinOfPrimary);
+  }
+  return member;
+}
+
+/** This process as others see it. */
+const here = () => cluster.worker?.slot ?? 'primary';
+
+/** What settles a promise by the hub's word. */
+const settle = (resolve, reject, toValue) => notice => {
+  if (notice.is === 'ended') reject(notice.reason);
+  else if (notice.is === 'refused') reject(errors.busRefused(notice.why));
+  else resolve(toValue?.(notice));
+  return true;
+};
+
+/** Asks, and resolves to what `toValue` makes of the answer. */
+const ask = (question, toValue) =>
+  new Promise((resolve, reject) => thisMember().ask(question, settle(resolve, reject, toValue)));
+
+module.exports = { ask, here, settle, thisMember };

@@ -1,0 +1,75 @@
+'use strict';
+
+// A request to those who answer on a channel: its answer, or all of them.
+
+const errors = require('../errors');
+const { fromBytes, reasonFromBytes, toBytes } = require('./clone');
+const { settle, thisMember } = require('./member');
+const { PRIMARY, TO, say } = require('./protocol');
+
+/**
+ * @param {string} name of the channel
+ * @param {any} data
+ * @param {object} options
+ * @param {'any' | 'all' | 'primary' | number} [options.to]
+ * @param {AbortSignal} [options.signal]
+ */
+function request(name, data, { to = 'any', signal }) {
+  signal?.throwIfAborted();
+  const [kind, place] = target(to);
+  const bytes = toBytes(data);
+  const member = thisMember();
+  return new Promise((resolve, reject) => {
+    const results = [];
+    const finish = settle(resolve, reject, () => (kind === TO.all ? results : toValue(results[0])));
+    const id = member.ask(
+      number => say.ask(number, kind, place, name, bytes),
+      notice => {
+        if (notice.is === 'answered') {
+          // Of all, nobody is none.
+          if (kind !== TO.all || notice.how !== 'nobody') results.push(resultOf(notice, name));
+          if (!notice.last) return false;
+        }
+        signal?.removeEventListener('abort', abort);
+        try {
+          return finish(notice);
+        } catch (reason) {
+          reject(reason);
+          return true;
+        }
+      },
+    );
+    const abort = () => {
+      member.forget(id);
+      member.mention(say.forget(id));
+      reject(signal.reason);
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+}
+
+function target(to) {
+  if (to === 'any') return [TO.any, 0];
+  if (to === 'all') return [TO.all, 0];
+  if (to === 'primary') return [TO.place, PRIMARY];
+  if (Number.isInteger(to) && to >= 0 && to < PRIMARY) return [TO.place, to];
+  throw errors.badTarget(to);
+}
+
+function resultOf({ how, from, data }, name) {
+  switch (how) {
+    case 'fulfilled':
+      return { from, status: 'fulfilled', value: fromBytes(data) };
+    case 'rejected':
+      return { from, status: 'rejected', reason: reasonFromBytes(data) };
+    default:
+      return { from, status: 'rejected', reason: errors.unanswered(how, name, from) };
+  }
+}
+
+function toValue({ status, value, reason }) {
+  if (status === 'rejected') throw reason;
+  return value;
+}
+
+module.exports = { request };
