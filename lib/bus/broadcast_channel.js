@@ -4,20 +4,11 @@
 // besides.
 
 const errors = require('../errors');
-const { fromBytes, toBytes } = require('./clone');
+const { toBytes } = require('./clone');
 const { ask, here, thisMember } = require('./member');
 const { checkName, say } = require('./protocol');
 const { request } = require('./request');
 const topics = require('./topics');
-
-/** This process has missed messages: it did not read them in time. */
-class GapEvent extends Event {
-  /** @param {number} missed how many */
-  constructor(missed) {
-    super('gap');
-    this.missed = missed;
-  }
-}
 
 class BroadcastChannel extends EventTarget {
   #name;
@@ -28,8 +19,7 @@ class BroadcastChannel extends EventTarget {
   #handlers = new Map();
   /** What is told of what happens. */
   #end = {
-    receive: (from, bytes) => this.#receive(from, bytes),
-    miss: count => this.#topic && this.dispatchEvent(new GapEvent(count)),
+    receive: event => this.#topic && this.dispatchEvent(event),
   };
 
   /** @param {string} name */
@@ -130,18 +120,6 @@ class BroadcastChannel extends EventTarget {
   #open() {
     if (!this.#topic) throw errors.channelIsClosed();
     return this.#topic;
-  }
-
-  #receive(from, bytes) {
-    if (!this.#topic) return;
-    let event;
-    try {
-      event = new MessageEvent('message', { data: fromBytes(bytes) });
-    } catch (error) {
-      event = new MessageEvent('messageerror', { data: error });
-    }
-    event.from = from;
-    this.dispatchEvent(event);
   }
 
   #handler(type) {

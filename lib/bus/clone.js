@@ -1,11 +1,17 @@
 'use strict';
 
 // Values to bytes and back, by the structured clone algorithm: what postMessage() of the web can send.
+//
+// V8's serialiser takes some microseconds to make, so what JSON copies just as well travels as JSON. The first byte tells.
 
 const { DefaultDeserializer, DefaultSerializer } = require('node:v8');
 
+const { isJson } = require('../channel/serialization');
 const errors = require('../errors');
 const { LONGEST_DATA } = require('./protocol');
+
+const JSON_TEXT = Buffer.from([1]);
+const V8 = Buffer.from([2]);
 
 class Serializer extends DefaultSerializer {
   _getDataCloneError = errors.notCloned;
@@ -16,17 +22,31 @@ class Serializer extends DefaultSerializer {
  * @throws DataCloneError, ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE
  */
 function toBytes(value) {
-  const serializer = new Serializer();
-  serializer.writeHeader();
-  serializer.writeValue(value);
-  const bytes = serializer.releaseBuffer();
+  const bytes = isJson(value) ? text(JSON.stringify(value)) : serialized(value);
   if (bytes.length > LONGEST_DATA) throw errors.messageTooLarge(bytes.length, LONGEST_DATA);
   return bytes;
 }
 
-/** @param {Uint8Array} bytes that nobody else uses: typed arrays are views of them */
+function text(json) {
+  const bytes = Buffer.allocUnsafe(1 + Buffer.byteLength(json));
+  bytes[0] = JSON_TEXT[0];
+  bytes.utf8Write(json, 1);
+  return bytes;
+}
+
+function serialized(value) {
+  const serializer = new Serializer();
+  serializer.writeRawBytes(V8);
+  serializer.writeHeader();
+  serializer.writeValue(value);
+  return serializer.releaseBuffer();
+}
+
+/** @param {Buffer} bytes which the value has no part in */
 function fromBytes(bytes) {
-  const deserializer = new DefaultDeserializer(bytes);
+  if (bytes[0] === JSON_TEXT[0]) return JSON.parse(bytes.utf8Slice(1));
+  // Typed arrays are views of what they are read from.
+  const deserializer = new DefaultDeserializer(Uint8Array.prototype.slice.call(bytes, 1));
   deserializer.readHeader();
   return deserializer.readValue();
 }

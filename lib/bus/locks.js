@@ -50,7 +50,7 @@ function request(name, { mode = 'exclusive', ifAvailable = false, steal = false,
     /** Its word on it is: the process has no claim to it any more. */
     const lose = reason => {
       signal?.removeEventListener('abort', abort);
-      lost.abort(reason);
+      process.nextTick(() => lost.abort(reason));
       reject(reason);
       return true;
     };
@@ -74,11 +74,11 @@ function request(name, { mode = 'exclusive', ifAvailable = false, steal = false,
     const heard = {
       granted() {
         held = true;
-        use(new Lock(name, mode));
+        process.nextTick(use, new Lock(name, mode));
         return false;
       },
       unavailable() {
-        use(null);
+        process.nextTick(use, null);
         return true;
       },
       stolen: () => lose(errors.lockStolen()),

@@ -170,14 +170,14 @@ class Member {
       this.#scratch = found.scratch ?? this.#scratch;
       let start = 0;
       for (const length of found.lengths) {
-        // Each in a tick of its own, as messages are.
-        process.nextTick(this.#hear, read(this.#scratch.subarray(start, start + length)));
+        this.#hear(read(this.#scratch, start, start + length));
         start += length;
       }
     }
   }
 
-  #hear = notice => {
+  /** What it calls runs no code of the program's, but in a tick of its own; and it keeps no data. */
+  #hear(notice) {
     const { id } = notice;
     if (id === undefined) {
       this.heard[notice.is]?.(notice);
@@ -186,7 +186,7 @@ class Member {
     } else if (this.#asked.get(id)?.heard(notice)) {
       this.forget(id);
     }
-  };
+  }
 
   #end(reason) {
     if (this.#ended) return;

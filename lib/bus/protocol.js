@@ -97,10 +97,13 @@ const say = {
 /** Reads one after the other. */
 class Reader {
   #bytes;
-  #place = 0;
+  #place;
+  #end;
 
-  constructor(bytes) {
+  begin(bytes, start, end) {
     this.#bytes = bytes;
+    this.#place = start;
+    this.#end = end;
   }
 
   u8() {
@@ -130,13 +133,13 @@ class Reader {
     return this.#bytes.utf8Slice(start, this.#place);
   }
 
-  /** The rest, in memory of its own. */
+  /** The rest, in memory that is used again. */
   data() {
-    return Uint8Array.prototype.slice.call(this.#bytes, this.#place);
+    return this.#bytes.subarray(this.#place, this.#end);
   }
 
   get more() {
-    return this.#place < this.#bytes.length;
+    return this.#place < this.#end;
   }
 }
 
@@ -195,9 +198,11 @@ const notices = {
   }),
 };
 
-/** @param {Buffer} bytes of one notice, which are used again */
-function read(bytes) {
-  const reader = new Reader(bytes);
+const reader = new Reader();
+
+/** The notice that lies there. The bytes are used again, and so is its data. */
+function read(bytes, start, end) {
+  reader.begin(bytes, start, end);
   return notices[reader.u8()](reader);
 }
 

@@ -9,7 +9,7 @@ const { say } = require('./protocol');
 
 /** The open channels of a name. */
 class Topic {
-  /** @type {Set<{ receive(from: number | 'primary', data: Uint8Array): void, miss(count: number): void }>} */
+  /** @type {Set<{ receive(event: Event): void }>} */
   channels = new Set();
   /** What each channel that answers does. The first is asked. */
   answers = new Map();
@@ -18,14 +18,10 @@ class Topic {
     this.name = name;
   }
 
-  /** To each but one, in a tick of its own: what a listener throws is nothing to the next. */
+  /** A copy to each but one, in a tick of its own. */
   deliver(from, bytes, except) {
-    for (const channel of this.channels) {
-      if (channel === except) continue;
-      // Typed arrays are views of the bytes.
-      const own = this.channels.size > 1 ? Uint8Array.prototype.slice.call(bytes) : bytes;
-      process.nextTick(() => channel.receive(from, own));
-    }
+    for (const channel of this.channels)
+      if (channel !== except) process.nextTick(receive, channel, messageOf(from, bytes));
   }
 
   answer(channel, answer) {
@@ -35,6 +31,28 @@ class Topic {
     } else if (this.answers.delete(channel) && this.answers.size === 0) {
       thisMember().mention(say.retire(this.name));
     }
+  }
+}
+
+const receive = (channel, event) => channel.receive(event);
+
+function messageOf(from, bytes) {
+  let event;
+  try {
+    event = new MessageEvent('message', { data: fromBytes(bytes) });
+  } catch (error) {
+    event = new MessageEvent('messageerror', { data: error });
+  }
+  event.from = from;
+  return event;
+}
+
+/** This process has missed messages: it did not read them in time. */
+class GapEvent extends Event {
+  /** @param {number} missed how many */
+  constructor(missed) {
+    super('gap');
+    this.missed = missed;
   }
 }
 
@@ -68,28 +86,44 @@ function close(topic, channel) {
 const heard = {
   published: ({ from, topic, data }) => topics.get(topic)?.deliver(from, data),
   missed({ topic, count }) {
-    for (const channel of topics.get(topic)?.channels ?? []) process.nextTick(() => channel.miss(count));
+    for (const channel of topics.get(topic)?.channels ?? [])
+      process.nextTick(receive, channel, new GapEvent(count));
   },
   forgotten: ({ token }) => answering.get(token)?.abort(),
   asked,
 };
 
-async function asked({ token, from, topic, data }) {
+function asked({ token, from, topic, data }) {
   const [answer] = topics.get(topic)?.answers.values() ?? [];
   const nobodyWaits = new AbortController();
   answering.set(token, nobodyWaits);
-  let bytes;
-  let ok = false;
+  const question = attempt(() => fromBytes(data));
+  process.nextTick(async () => {
+    let bytes;
+    let ok = false;
+    try {
+      // It was closed a moment ago.
+      if (!answer) throw errors.unanswered('nobody', topic);
+      bytes = toBytes(await answer(question(), { from, signal: nobodyWaits.signal }));
+      ok = true;
+    } catch (reason) {
+      bytes = reasonToBytes(reason);
+    }
+    answering.delete(token);
+    if (!nobodyWaits.signal.aborted) thisMember().mention(say.answer(token, ok, bytes));
+  });
+}
+
+/** What comes of it, for later: a value, or what was thrown. */
+function attempt(act) {
   try {
-    // It was closed a moment ago.
-    if (!answer) throw errors.unanswered('nobody', topic);
-    bytes = toBytes(await answer(fromBytes(data), { from, signal: nobodyWaits.signal }));
-    ok = true;
-  } catch (reason) {
-    bytes = reasonToBytes(reason);
+    const value = act();
+    return () => value;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
   }
-  answering.delete(token);
-  if (!nobodyWaits.signal.aborted) thisMember().mention(say.answer(token, ok, bytes));
 }
 
 module.exports = { close, open };
