@@ -266,6 +266,38 @@ declare namespace cluster {
      * @since rust-cluster 0.1.0
      */
     proxyProtocol?: readonly string[] | undefined;
+
+    /**
+     * The most connections that a worker has open: others wait for the first that has room. One of HTTP/1 on which nothing
+     * is asked between two requests does not count. Ports that have none of their own share the general one. See
+     * docs/dispatch.md.
+     * @default Infinity
+     * @since rust-cluster 0.1.0
+     */
+    maxConnections?: number | undefined;
+
+    /**
+     * How long a client waits for a worker that has room, in milliseconds; 0: not at all. Needs `maxConnections`.
+     * @default as long as it takes
+     * @since rust-cluster 0.1.0
+     */
+    queueTimeout?: number | undefined;
+
+    /**
+     * What a client gets that has waited for so long: its connection is reset, or, if it has asked something in HTTP/1, it is
+     * answered `503 Service Unavailable`. Needs `queueTimeout`.
+     * @default 'reset'
+     * @since rust-cluster 0.1.0
+     */
+    refuseWith?: 'reset' | 503 | undefined;
+
+    /**
+     * For how long, in milliseconds, the limit of a new worker grows, beside workers that have served for longer: from one
+     * connection to all. Needs `maxConnections`.
+     * @default 0
+     * @since rust-cluster 0.1.0
+     */
+    slowStart?: number | undefined;
   }
 
   /** How connections are dispatched: on all ports. */

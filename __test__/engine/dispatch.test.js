@@ -294,6 +294,23 @@ test('what cannot be is refused, and the message says where', { skip }, () => {
       { proxyProtocol: bad },
       'dispatch.proxyProtocol',
     ]),
+    ...[0, -1, 1.5, '10', null, Number.NaN].map(bad => [{ maxConnections: bad }, 'dispatch.maxConnections']),
+    ...[-1, 1.5, '10', null, Number.POSITIVE_INFINITY, 2 ** 31].flatMap(bad => [
+      [{ maxConnections: 1, queueTimeout: bad }, 'dispatch.queueTimeout'],
+      [{ maxConnections: 1, slowStart: bad }, 'dispatch.slowStart'],
+    ]),
+    ...[200, '503', true, null].map(bad => [
+      { maxConnections: 1, queueTimeout: 1, refuseWith: bad },
+      'dispatch.refuseWith',
+    ]),
+    [{ queueTimeout: 1 }, 'dispatch.maxConnections'],
+    [{ slowStart: 1 }, 'dispatch.maxConnections'],
+    [{ maxConnections: 1, refuseWith: 503 }, 'dispatch.queueTimeout'],
+    [{ maxConnections: 1, ports: { 80: { maxConnections: 0 } } }, 'dispatch.ports.80.maxConnections'],
+    [
+      { ports: Object.fromEntries(Array.from({ length: 64 }, (_, port) => [port, { maxConnections: 1 }])) },
+      'dispatch.ports',
+    ],
     [{ ports: 80 }, 'dispatch.ports'],
     [{ ports: { 65536: { policy: 'sticky', sticky } } }, 'dispatch.ports.65536'],
     [{ ports: { 80: 'random' } }, 'dispatch.ports.80.policy'],
@@ -316,6 +333,8 @@ test('what can be is kept as it was written', { skip }, () => {
     { sticky, ports: { 80: 'sticky', './app.sock': { sticky: { by: { query: 'room' }, owner: 'strict' } } } },
     { policy: 'sticky', sticky: { by: 'socket.io', per: 'request' } },
     { proxyProtocol: ['10.0.0.0/8', '::1'], ports: { 443: { proxyProtocol: [] } } },
+    { maxConnections: 1, queueTimeout: 0, refuseWith: 503, slowStart: 0 },
+    { maxConnections: 9, queueTimeout: 1, refuseWith: 'reset', ports: { 80: { maxConnections: Infinity } } },
   ]) {
     cluster.setupPrimary({ dispatch });
     assert.equal(cluster.settings.dispatch, dispatch);

@@ -57,6 +57,29 @@ test('session.js: each client keeps its session, on four workers', { skip }, () 
   }),
 );
 
+test('limited.js: no pool is ever empty, and who has waited for too long is told so', { skip }, async () => {
+  const all = async env => {
+    const answers = [];
+    await sticky('limited.js', { POOL: 2, ...env }, async port => {
+      const asked = Array.from({ length: 60 }, () => get(port).catch(({ code }) => ({ status: code })));
+      answers.push(...(await Promise.all(asked)));
+    });
+    return answers;
+  };
+  for (const { status, body } of await all({ QUEUE_TIMEOUT: 60_000, QUERY: 1 })) {
+    assert.equal(status, 200);
+    assert.match(body, /^Worker [1-4] had [12] of 2 connections in use\n$/);
+  }
+  const answers = await all({ QUEUE_TIMEOUT: 100, QUERY: 3000 });
+  const refused = answers.filter(({ status }) => status !== 200);
+  assert.ok(refused.length > 0 && refused.length < answers.length);
+  // One whose request had not come by then was reset.
+  assert.deepEqual(
+    [...new Set(refused.map(({ status }) => status))].filter(status => status !== 'ECONNRESET'),
+    [503],
+  );
+});
+
 test('cache.js: what belongs to a customer is made once, on four workers', { skip }, () =>
   sticky('cache.js', { OWNER: 'strict' }, async port => {
     const makers = new Set();

@@ -13,9 +13,13 @@ const WAITS = -1;
 const LOST = -2;
 const BROKEN = -3;
 
-/** The flags of a connection, see there: the primary asks for a word, and the client's address came with it. */
+/**
+ * The flags of a connection, see there: the primary asks for a word; the client's address came with it; from that bit on,
+ * the gauge on which it counts.
+ */
 const ASKS = 1;
 const HAS_PEER = 2;
+const GAUGE = 2;
 
 /** Emitted when the worker begins to leave, for what its program loads of this package besides. */
 const LEAVING = Symbol.for('rust-cluster.leaving');
@@ -88,6 +92,8 @@ class Child {
   /** Round-robin handles by the number of their listener. */
   #byListener = new Map();
   #places = new Places();
+  /** Those that count against a limit, once there is one. */
+  #openConnections;
   /** The wait for a descriptor, or for memory. */
   #pause;
   /** How many round-robin handles keep the process alive. */
@@ -119,7 +125,7 @@ class Child {
         handoff,
         (listener, fd, flags) => {
           const peer = flags & HAS_PEER ? intake.peer : undefined;
-          process.nextTick(onconnection, listener, fd, flags & ASKS, peer);
+          process.nextTick(onconnection, listener, fd, flags & ASKS, peer, flags >> GAUGE);
         },
         this.#board,
       );
@@ -135,7 +141,7 @@ class Child {
   }
 
   /** A connection, straight from the primary's acceptor. It may ask us to say when there is room for another. */
-  #onconnection(listener, fd, asks, peer) {
+  #onconnection(listener, fd, asks, peer, gauge) {
     if (fd === WAITS) {
       this.#pause ??= setTimeout(() => {
         this.#pause = undefined;
@@ -149,19 +155,24 @@ class Child {
         throw errors.brokenIntake(this.#intake.fault);
       });
     } else {
-      this.#open(listener, fd, asks, peer);
+      this.#open(listener, fd, asks, peer, gauge);
     }
   }
 
-  #open(listener, fd, asks, peer) {
-    withHandles(({ open }) => this.#serve(listener, fd, asks, peer, open));
+  #open(listener, fd, asks, peer, gauge) {
+    withHandles(({ open }) => this.#serve(listener, fd, asks, peer, gauge, open));
   }
 
-  #serve(listener, fd, asks, peer, open) {
+  #serve(listener, fd, asks, peer, gauge, open) {
     const entry = this.#byListener.get(listener);
     const heard = process.listenerCount('internalMessage') > 0;
-    if (!heard && !takes(entry)) return this.#giveBack(listener, fd, peer);
+    if (!heard && !takes(entry)) {
+      this.#giveBack(listener, fd, peer);
+      if (gauge) this.#intake.frees(gauge);
+      return;
+    }
     const handle = open(entry?.kind ?? native.descriptorKind(fd), fd);
+    if (gauge) this.#count(handle, gauge);
     // As a proxy said it: what the kernel knows is the proxy.
     if (peer) handle.getpeername = out => Object.assign(out, peer) && 0;
     const handOver = () => this.#handOver(listener, handle, fd, asks, peer);
@@ -169,6 +180,11 @@ class Child {
     // Node's message of a new connection, for those who listen to it.
     const message = { cmd: 'NODE_CLUSTER', act: 'newconn', key: entry?.key };
     inAnyCase(() => process.emit('internalMessage', message, handle), handOver);
+  }
+
+  #count(handle, gauge) {
+    this.#openConnections ??= new (require('./open_connections'))(this.#intake);
+    this.#openConnections.add(handle, gauge);
   }
 
   #handOver(listener, handle, fd, asks, peer) {

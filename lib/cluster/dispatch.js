@@ -1,6 +1,7 @@
 'use strict';
 
-// The setting `dispatch`: which worker gets a connection, and who says who its client is. Loaded where it is set.
+// The setting `dispatch`: which worker gets a connection, who says who its client is, and how many a worker may have.
+// Loaded where it is set.
 
 const path = require('node:path');
 
@@ -11,6 +12,18 @@ const POLICIES = ['least-busy', 'round-robin', 'sticky'];
 const OWNERS = ['prefer', 'strict'];
 const PER = ['connection', 'request'];
 const PLACES = ['cookie', 'header', 'query'];
+
+/** What becomes of a client that has waited for too long, and whether it is answered in HTTP. */
+const REFUSALS = new Map([
+  ['reset', false],
+  [503, true],
+]);
+
+/** Nobody waits for longer, in ms. */
+const LONGEST = 2 ** 31 - 1;
+
+/** How many limits there can be: the addon's gauges. The first one is that of all ports that have none of their own. */
+const MOST_LIMITS = 64;
 
 /** What a name in a head is made of: a token of HTTP. */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
@@ -27,7 +40,22 @@ const KEYS = {
     // Of an array with holes every() sees nothing, and the addon does.
     value => (Array.isArray(value) && [...value].every(isNetwork) ? value : undefined),
   ],
+  maxConnections: [
+    'an integer from 1 on, or Infinity',
+    value =>
+      (Number.isSafeInteger(value) && value >= 1) || value === Number.POSITIVE_INFINITY ? value : undefined,
+  ],
+  queueTimeout: [`an integer from 0 to ${LONGEST}`, milliseconds],
+  refuseWith: ["'reset' or 503", value => (REFUSALS.has(value) ? value : undefined)],
+  slowStart: [`an integer from 0 to ${LONGEST}`, milliseconds],
 };
+
+/** What says more about maxConnections, and is nothing without it. */
+const NEEDS = { queueTimeout: 'maxConnections', refuseWith: 'queueTimeout', slowStart: 'maxConnections' };
+
+function milliseconds(value) {
+  if (Number.isInteger(value) && value >= 0 && value <= LONGEST) return value;
+}
 
 const isNetwork = value => typeof value === 'string' && native.isNetwork(value);
 
@@ -66,11 +94,22 @@ function dispatchSettings(value) {
   const name = 'dispatch';
   const { ports, ...general } = typeof value === 'string' ? { policy: value } : objectOf(name, value);
   const all = { general: checked(name, general), ports: new Map() };
+  const limited = new Set();
   for (const [key, settings] of Object.entries(ports === undefined ? {} : objectOf(`${name}.ports`, ports))) {
     const own = typeof settings === 'string' ? { policy: settings } : settings;
     const of = `${name}.ports.${key}`;
-    all.ports.set(portOf(of, key), checked(of, { ...general, ...objectOf(of, own) }));
+    const port = portOf(of, key);
+    all.ports.set(port, checked(of, { ...general, ...objectOf(of, own) }));
+    if (own.maxConnections !== undefined) limited.add(port);
   }
+  if (limited.size >= MOST_LIMITS) {
+    throw errors.badSetting(
+      `${name}.ports`,
+      `at most ${MOST_LIMITS - 1} with a maxConnections of their own`,
+      ports,
+    );
+  }
+  for (const [port, settings] of all.ports) settings.isLimitedAlone = limited.has(port);
   return all;
 }
 
@@ -97,6 +136,11 @@ function checked(name, settings) {
     dispatch[key] = normal(value);
     if (dispatch[key] === undefined) throw errors.badSetting(`${name}.${key}`, expected, value);
   }
+  for (const [key, needed] of Object.entries(NEEDS)) {
+    if (dispatch[key] !== undefined && dispatch[needed] === undefined) {
+      throw errors.badSetting(`${name}.${needed}`, `set where ${key} is`, undefined);
+    }
+  }
   if (dispatch.policy === 'sticky' && !dispatch.sticky) {
     throw errors.badSetting(`${name}.sticky`, `${KEYS.sticky[0]}, with the policy 'sticky'`, undefined);
   }
@@ -110,7 +154,31 @@ function checked(name, settings) {
  */
 function dispatchFor(value, { port, address }) {
   const { general, ports } = dispatchSettings(value);
-  return ports.get(port < 0 ? path.resolve(address) : port) ?? general;
+  const place = port < 0 ? path.resolve(address) : port;
+  const { policy, sticky, proxyProtocol, ...own } = ports.get(place) ?? general;
+  return { policy, sticky, proxyProtocol, limit: limitOf(own, place) };
+}
+
+/** The limit of a port, as the addon takes it. */
+function limitOf({ maxConnections, queueTimeout, refuseWith = 'reset', slowStart, isLimitedAlone }, place) {
+  if (maxConnections === undefined || maxConnections === Number.POSITIVE_INFINITY) return;
+  return {
+    gauge: isLimitedAlone ? gaugeOf(place) : FIRST,
+    most: maxConnections,
+    wait: queueTimeout,
+    answers: REFUSALS.get(refuseWith),
+    slowStart,
+  };
+}
+
+const FIRST = 1;
+
+/** The gauges of ports and paths that have a limit of their own, for the life of the process: workers count on them. */
+const gauges = new Map();
+
+function gaugeOf(place) {
+  if (!gauges.has(place)) gauges.set(place, FIRST + 1 + (gauges.size % (MOST_LIMITS - 1)));
+  return gauges.get(place);
 }
 
 module.exports = { dispatchFor, dispatchSettings };

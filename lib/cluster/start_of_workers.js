@@ -26,6 +26,7 @@ const LATER = [
   'channel/socket_list',
   'channel/long_strings',
   'channel/serialization',
+  'cluster/open_connections',
   'cluster/permission',
   'cluster/supervised',
   'cluster/drain',

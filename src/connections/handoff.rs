@@ -1,7 +1,7 @@
 //! The handoff: the queue of accepted connections between the primary and one worker.
 //!
 //! It is a pair of `SOCK_SEQPACKET` sockets, and the kernel keeps the queue. A packet is the
-//! number of a listener, a serial number, an address and a time, and may carry one connection:
+//! number of a listener, a serial number, an address, a time and a gauge, and may carry one connection:
 //!
 //! ```text
 //!   primary                                      worker
@@ -9,7 +9,8 @@
 //!              ▲                                  ║
 //!              ╠═════ listener, connection ═══════╣  given back: the worker has no room for it; or it asks whose the
 //!              ║                                  ║  next request is
-//!              ╚═════ listener ═══════════════════╝  it has room again
+//!              ╠═════ listener ═══════════════════╣  it has room again
+//!              ╚═════ gauge ══════════════════════╝  it has fewer that count, and somebody waits for that
 //! ```
 //!
 //! The primary keeps a duplicate of the worker's end, `far`. With it, it takes back what the worker has not
@@ -30,14 +31,18 @@
 //! The time is that of the accept, where somebody wants to know how long connections wait; else it is 0, and no clock
 //! is looked at.
 //!
+//! The gauge is what the connection counts on where there is a limit ([`limit`]), until it is closed or given back.
+//!
 //! A worker that gave a connection back says when it has room again, once. So does one that was handed a
 //! connection with [`ASKS`] set: more of them wait.
 //!
 //! [`proxy_protocol`]: crate::connections::proxy_protocol
+//! [`limit`]: crate::connections::limit
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use nix::errno::Errno;
 
@@ -45,6 +50,7 @@ use crate::connections::policy::WorkerId;
 use crate::connections::sticky::Key;
 use crate::os::error::{Error, Result};
 use crate::os::socket::{self, Received};
+use crate::processes::board::{gauge, Gauge};
 
 /// The number of a listener, never 0 and below 2³¹.
 pub type ListenerId = u32;
@@ -59,7 +65,7 @@ const PEER: usize = size_of::<Ipv6Addr>() + size_of::<u16>();
 const TIME: usize = size_of::<u64>();
 
 /// Bytes in a packet.
-const PACKET: usize = size_of::<ListenerId>() + size_of::<Serial>() + PEER + TIME;
+const PACKET: usize = size_of::<ListenerId>() + size_of::<Serial>() + PEER + TIME + size_of::<Gauge>();
 
 /// A packet's bytes, and one more, to see one that is too long.
 type Buffer = [u8; PACKET + 1];
@@ -85,10 +91,14 @@ pub struct Connection {
     pub asks: bool,
     /// Its client's address, as a proxy said it.
     pub peer: Option<SocketAddr>,
+    /// What it counts on in its worker, where there is a limit.
+    pub gauge: Option<Gauge>,
     /// What is known of its client, which no packet says.
     pub client: Client,
     /// Since when it could be handed over, as boards have it; 0: nobody wants to know.
     pub since: u64,
+    /// Since when it has waited for a worker, which no packet says either.
+    pub waits_since: Option<Instant>,
 }
 
 /// What is known of a connection's client.
@@ -106,7 +116,8 @@ pub enum Client {
 impl Connection {
     /// A connection, and no question.
     pub fn new(listener: ListenerId, socket: OwnedFd) -> Self {
-        Connection { listener, socket, asks: false, peer: None, client: Client::Unseen, since: 0 }
+        let (gauge, client, waits_since) = (None, Client::Unseen, None);
+        Connection { listener, socket, asks: false, peer: None, gauge, client, since: 0, waits_since }
     }
 }
 
@@ -131,13 +142,15 @@ pub enum Taken {
     Probe,
     /// The worker has room again for connections of this listener.
     Room(ListenerId),
+    /// Of what counts on a gauge the worker has fewer.
+    Fewer,
     /// Nothing is there now.
     Nothing,
     /// The process has no descriptor left to receive one: nothing was taken, ask again later.
     Starved,
     /// A connection that was lost: the process has no descriptor left, and another process took the packet before it
-    /// that had been looked at.
-    Lost,
+    /// that had been looked at. It counts no more.
+    Lost(Option<Gauge>),
     /// The other process closed its end.
     End,
 }
@@ -159,7 +172,8 @@ impl Queue {
     /// # Errors
     /// [`Error::HandoffShut`]; [`Error::Os`], `ETOOMANYREFS` when the user has too many descriptors in flight.
     pub fn put(&mut self, connection: &Connection) -> Result<bool> {
-        match self.send(word_of(connection), connection.peer, connection.since, Some(connection.socket.as_fd())) {
+        let word = word_of(connection);
+        match self.send(word, connection.peer, connection.since, connection.gauge, Some(connection.socket.as_fd())) {
             // A death does not say this: we hold the worker's end too. And a worker may refuse all descriptors
             // (`SO_PASSRIGHTS`, EPERM), which must not keep them from others.
             Err(error) if is_end(&error) || matches!(error, Error::Os { errno: Errno::EPERM, .. }) => {
@@ -174,7 +188,7 @@ impl Queue {
     /// # Errors
     /// [`Error::Os`].
     pub fn probe(&mut self) -> Result<()> {
-        self.send(PROBE, None, 0, None).map(drop)
+        self.send(PROBE, None, 0, None, None).map(drop)
     }
 
     fn send(
@@ -182,9 +196,11 @@ impl Queue {
         word: ListenerId,
         peer: Option<SocketAddr>,
         since: u64,
+        gauge: Option<Gauge>,
         carried: Option<BorrowedFd<'_>>,
     ) -> Result<bool> {
-        let sent = socket::send(self.near.as_fd(), &packet(word, self.serial, peer, since), carried)?.is_some();
+        let packet = packet(word, self.serial, peer, since, gauge);
+        let sent = socket::send(self.near.as_fd(), &packet, carried)?.is_some();
         self.serial = self.serial.wrapping_add(1);
         self.queued += usize::from(sent);
         Ok(sent)
@@ -220,7 +236,7 @@ impl Queue {
         // The worker's end is the worker's, too: it may have had it skip what is looked at.
         socket::look_from_the_start(self.far.as_fd())?;
         let taken = take_shared(self.far.as_fd(), self.worker)?;
-        if matches!(taken, Taken::Connection(_) | Taken::Probe | Taken::Lost) {
+        if matches!(taken, Taken::Connection(_) | Taken::Probe | Taken::Lost(_)) {
             self.queued = self.queued.saturating_sub(1);
         }
         Ok(taken)
@@ -263,6 +279,7 @@ pub struct Intake {
 enum Answer {
     GivesBack(Connection),
     HasRoom(ListenerId),
+    HasFewer(Gauge),
 }
 
 /// How far the primary has been sent what is for it.
@@ -294,6 +311,7 @@ impl Intake {
     pub fn take(&self) -> Result<Taken> {
         match take_shared(self.far.as_fd(), 0)? {
             Taken::Room(listener) => Err(bad(0, PACKET, 0, listener | ASKS)),
+            Taken::Fewer => Err(bad(0, PACKET, 0, ASKS)),
             taken => Ok(taken),
         }
     }
@@ -310,17 +328,24 @@ impl Intake {
         self.flush()
     }
 
+    /// Says that fewer count on a gauge.
+    pub fn has_fewer(&mut self, gauge: Gauge) -> Sent {
+        self.unsent.push_back(Answer::HasFewer(gauge));
+        self.flush()
+    }
+
     /// Sends what waits to be sent.
     pub fn flush(&mut self) -> Sent {
         while let Some(answer) = self.unsent.front() {
-            let (word, peer, carried) = match answer {
+            let (word, peer, gauge, carried) = match answer {
                 Answer::GivesBack(connection) => {
-                    (word_of(connection), connection.peer, Some(connection.socket.as_fd()))
+                    (word_of(connection), connection.peer, None, Some(connection.socket.as_fd()))
                 }
-                Answer::HasRoom(listener) => (listener | ASKS, None, None),
+                Answer::HasRoom(listener) => (listener | ASKS, None, None, None),
+                Answer::HasFewer(gauge) => (ASKS, None, Some(*gauge), None),
             };
             // Nobody but the primary reads them: no two need be told apart.
-            match socket::send(self.far.as_fd(), &packet(word, 0, peer, 0), carried) {
+            match socket::send(self.far.as_fd(), &packet(word, 0, peer, 0, gauge), carried) {
                 Ok(Some(_)) => drop(self.unsent.pop_front()),
                 Ok(None) => return Sent::Full,
                 // The primary is gone, and with it all who could serve these.
@@ -349,14 +374,21 @@ fn word_of(connection: &Connection) -> ListenerId {
     }
 }
 
-fn packet(word: ListenerId, serial: Serial, peer: Option<SocketAddr>, since: u64) -> [u8; PACKET] {
+fn packet(
+    word: ListenerId,
+    serial: Serial,
+    peer: Option<SocketAddr>,
+    since: u64,
+    gauge: Option<Gauge>,
+) -> [u8; PACKET] {
     let mut packet = [0; PACKET];
+    packet[PACKET - 1] = gauge.map_or(0, Gauge::get);
     let (number, rest) = packet.split_at_mut(size_of::<ListenerId>());
     let (place, rest) = rest.split_at_mut(size_of::<Serial>());
-    let (address, time) = rest.split_at_mut(PEER);
+    let (address, rest) = rest.split_at_mut(PEER);
     number.copy_from_slice(&word.to_le_bytes());
     place.copy_from_slice(&serial.to_le_bytes());
-    time.copy_from_slice(&since.to_le_bytes());
+    rest[..TIME].copy_from_slice(&since.to_le_bytes());
     if let Some(peer) = peer {
         let ip = match peer.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -390,7 +422,7 @@ fn read(received: Received, buffer: &Buffer, mut descriptors: Vec<OwnedFd>, work
     let length = match received {
         Received::Nothing => return Ok(Taken::Nothing),
         Received::Starved(_) => return Ok(Taken::Starved),
-        Received::Lost | Received::Truncated(_) => return Ok(Taken::Lost),
+        Received::Lost | Received::Truncated(_) => return Ok(Taken::Lost(gauge(buffer[PACKET - 1].into()))),
         Received::Bytes(0) if descriptors.is_empty() => return Ok(Taken::End),
         Received::Bytes(length) => length,
     };
@@ -398,17 +430,23 @@ fn read(received: Received, buffer: &Buffer, mut descriptors: Vec<OwnedFd>, work
         return Err(bad(worker, length, descriptors.len(), 0));
     };
     let word = ListenerId::from_le_bytes([a, b, c, d]);
-    let Ok(rest) = <&[u8; PEER + TIME]>::try_from(rest) else {
+    let Ok(rest) = <&[u8; PEER + TIME + 1]>::try_from(rest) else {
         return Err(bad(worker, length, descriptors.len(), word));
     };
-    let &[ref address @ .., a, b, c, d, e, f, g, h] = rest;
+    let &[ref address @ .., a, b, c, d, e, f, g, h, number] = rest;
     let (peer, since) = (peer_in(address), u64::from_le_bytes([a, b, c, d, e, f, g, h]));
-    let (listener, asks) = (word & !ASKS, word & ASKS != 0);
+    let (listener, asks, gauge) = (word & !ASKS, word & ASKS != 0, gauge(number.into()));
+    let counts = number != 0;
+    if counts && gauge.is_none() {
+        return Err(bad(worker, length, descriptors.len(), word));
+    }
     match (listener, descriptors.len(), descriptors.pop()) {
-        (PROBE, 0, None) if !asks && peer.is_none() => Ok(Taken::Probe),
-        (1.., 0, None) if asks && peer.is_none() => Ok(Taken::Room(listener)),
+        (PROBE, 0, None) if !asks && peer.is_none() && !counts => Ok(Taken::Probe),
+        // Which gauge it is, nobody needs to know: all of the worker's are looked at.
+        (PROBE, 0, None) if asks && peer.is_none() && counts => Ok(Taken::Fewer),
+        (1.., 0, None) if asks && peer.is_none() && !counts => Ok(Taken::Room(listener)),
         (1.., 1, Some(socket)) => {
-            Ok(Taken::Connection(Connection { listener, socket, asks, peer, client: Client::Unseen, since }))
+            Ok(Taken::Connection(Connection { asks, peer, gauge, since, ..Connection::new(listener, socket) }))
         }
         (_, count, _) => Err(bad(worker, length, count, word)),
     }

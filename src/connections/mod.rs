@@ -3,6 +3,7 @@
 
 pub mod acceptor;
 pub mod handoff;
+pub mod limit;
 pub mod listen;
 pub mod peek;
 pub mod policy;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::connections::limit::Limit;
 use crate::connections::proxy_protocol::Network;
 use crate::connections::sticky::Sticky;
 
@@ -16,6 +17,8 @@ pub struct Dispatch {
     pub policy: Policy,
     /// Who begins each with a header of the PROXY protocol.
     pub proxies: Vec<Network>,
+    /// How many a worker may have.
+    pub limit: Option<Limit>,
 }
 
 impl Dispatch {

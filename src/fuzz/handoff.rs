@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::connections::handoff::{Connection, Intake, ListenerId, Queue, Taken};
 use crate::os::error::Result;
 use crate::os::socket;
+use crate::processes::board::gauge;
 
 /// A packet as the model knows it.
 struct Packet {
@@ -21,10 +22,11 @@ struct Packet {
 /// What shall become of a packet.
 #[derive(Debug, PartialEq, Eq)]
 enum Expected {
-    /// The listener, whether the worker is asked for room, the address, the descriptor.
-    Connection(ListenerId, bool, Option<SocketAddr>, usize),
+    /// The listener, whether the worker is asked for room, the address, the gauge, the descriptor.
+    Connection(ListenerId, bool, Option<SocketAddr>, u8, usize),
     Probe,
     Room(ListenerId),
+    Fewer,
     Nothing,
     End,
     Refused,
@@ -39,11 +41,15 @@ impl Packet {
             let ip = ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4);
             SocketAddr::new(ip, u16::from(address[17]) << 8 | u16::from(address[16]))
         });
+        let gauge = self.bytes.get(32).copied().unwrap_or_default();
         match (self.bytes.len(), listener, flag, &self.descriptors[..], peer) {
             (0, _, _, [], _) => Expected::End,
-            (32, 0, false, [], None) => Expected::Probe,
-            (32, 1.., true, [], None) => Expected::Room(listener),
-            (32, 1.., asks, &[number], peer) => Expected::Connection(listener, asks, peer, number),
+            (33, 0, false, [], None) if gauge == 0 => Expected::Probe,
+            (33, 0, true, [], None) if (1..=64).contains(&gauge) => Expected::Fewer,
+            (33, 1.., true, [], None) if gauge == 0 => Expected::Room(listener),
+            (33, 1.., asks, &[number], peer) if gauge <= 64 => {
+                Expected::Connection(listener, asks, peer, gauge, number)
+            }
             _ => Expected::Refused,
         }
     }
@@ -51,7 +57,7 @@ impl Packet {
     /// The same, of a packet that the worker got.
     fn expected_by_worker(&self) -> Expected {
         match self.expected() {
-            Expected::Room(_) => Expected::Refused,
+            Expected::Room(_) | Expected::Fewer => Expected::Refused,
             expected => expected,
         }
     }
@@ -67,12 +73,12 @@ impl Packet {
 }
 
 /// The bytes of one of ours, whatever its serial number.
-fn packet(word: ListenerId, address: [u8; 18]) -> Vec<u8> {
-    [&word.to_le_bytes()[..], &[0; 2], &address, &[0; 8]].concat()
+fn packet(word: ListenerId, address: [u8; 18], gauge: u8) -> Vec<u8> {
+    [&word.to_le_bytes()[..], &[0; 2], &address, &[0; 8], &[gauge]].concat()
 }
 
 /// The lengths of hostile packets.
-const LENGTHS: [usize; 8] = [0, 1, 2, 4, 6, 31, 32, 33];
+const LENGTHS: [usize; 8] = [0, 1, 2, 4, 6, 32, 33, 34];
 
 /// Both ends of a queue, and the packets that are under way.
 struct Queues {
@@ -151,9 +157,12 @@ impl Queues {
             0 => (Some("192.0.2.1:258".parse().unwrap()), *b"\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\x02\x01\x02\x01"),
             _ => (None, [0; 18]),
         };
-        if self.queue.put(&Connection { asks, peer, ..Connection::new(listener, socket) }).unwrap() {
+        // Of every fourth listener connections count.
+        let number = if listener.is_multiple_of(4) { listener } else { 0 };
+        let connection = Connection { asks, peer, gauge: gauge(number), ..Connection::new(listener, socket) };
+        if self.queue.put(&connection).unwrap() {
             let word = listener | ListenerId::from(asks) << 31;
-            let (bytes, descriptors) = (packet(word, address), vec![self.watched.len()]);
+            let (bytes, descriptors) = (packet(word, address, number as u8), vec![self.watched.len()]);
             self.to_worker.push_back(Packet { bytes, descriptors });
         }
         self.watched.push(watched);
@@ -163,7 +172,7 @@ impl Queues {
         let depth = self.queue.depth().unwrap();
         self.queue.probe().unwrap();
         if self.queue.depth().unwrap() > depth {
-            self.to_worker.push_back(Packet { bytes: packet(0, [0; 18]), descriptors: Vec::new() });
+            self.to_worker.push_back(Packet { bytes: packet(0, [0; 18], 0), descriptors: Vec::new() });
         }
     }
 
@@ -188,13 +197,16 @@ impl Queues {
 
     fn check(&mut self, taken: Result<Taken>, expected: &Expected) {
         match (taken, expected) {
-            (Ok(Taken::Connection(connection)), Expected::Connection(listener, asks, peer, number)) => {
+            (Ok(Taken::Connection(connection)), Expected::Connection(listener, asks, peer, counts, number)) => {
                 assert_eq!((connection.listener, connection.asks, connection.peer), (*listener, *asks, *peer));
+                assert_eq!(connection.gauge, gauge(u32::from(*counts)));
                 mark(connection.socket, *number as u8);
                 self.taken.push(*number);
             }
             (Ok(Taken::Room(room)), Expected::Room(listener)) => assert_eq!(room, *listener),
-            (Ok(Taken::Probe), Expected::Probe) | (Ok(Taken::Nothing), Expected::Nothing) => {}
+            (Ok(Taken::Probe), Expected::Probe)
+            | (Ok(Taken::Fewer), Expected::Fewer)
+            | (Ok(Taken::Nothing), Expected::Nothing) => {}
             (Ok(Taken::End), Expected::End) | (Err(_), Expected::Refused) => {}
             (taken, expected) => panic!("{expected:?} was to come, and {taken:?} came"),
         }

@@ -1,12 +1,16 @@
 //! Whom connections go to, as JavaScript says it.
 
+use std::time::Duration;
+
 use napi_derive::napi;
 
+use crate::connections::limit::{Limit, Refusal};
 use crate::connections::peek::Place;
 use crate::connections::policy::{self, Policy};
 use crate::connections::proxy_protocol::Network;
 use crate::connections::sticky::{self, By};
 use crate::os::error::{Error, Result};
+use crate::processes::board::gauge;
 
 /// What `lib/cluster/dispatch.js` makes of a port's settings.
 #[napi(object, object_to_js = false)]
@@ -17,6 +21,23 @@ pub struct Dispatch {
     pub sticky: Option<Sticky>,
     /// The networks whose connections begin with a header of the PROXY protocol.
     pub proxy_protocol: Option<Vec<String>>,
+    /// How many connections a worker may have.
+    pub limit: Option<Connections>,
+}
+
+/// A limit of connections. Times are in milliseconds.
+#[napi(object, object_to_js = false)]
+pub struct Connections {
+    /// What counts them: the number of a gauge.
+    pub gauge: u32,
+    /// How many a worker may have.
+    pub most: f64,
+    /// How long others wait.
+    pub wait: Option<f64>,
+    /// Whether those that have waited for so long are answered in HTTP.
+    pub answers: bool,
+    /// For how long a new worker may have less.
+    pub slow_start: Option<f64>,
 }
 
 /// A sticky policy.
@@ -42,7 +63,24 @@ impl TryFrom<Dispatch> for policy::Dispatch {
         };
         let networks = dispatch.proxy_protocol.unwrap_or_default();
         let proxies: std::result::Result<Vec<Network>, ()> = networks.iter().map(|network| network.parse()).collect();
-        Ok(policy::Dispatch { policy, proxies: proxies.map_err(|()| invalid())? })
+        let limit = dispatch.limit.map(Limit::try_from).transpose()?;
+        Ok(policy::Dispatch { policy, proxies: proxies.map_err(|()| invalid())?, limit })
+    }
+}
+
+impl TryFrom<Connections> for Limit {
+    type Error = Error;
+
+    fn try_from(Connections { gauge: number, most, wait, answers, slow_start }: Connections) -> Result<Self> {
+        // What is too large or no number for an integer is bounded by the language.
+        let time = |milliseconds: f64| Duration::from_millis(milliseconds as u64);
+        Ok(Limit {
+            gauge: gauge(number).ok_or_else(invalid)?,
+            most: most as u64,
+            wait: wait.map(time),
+            refusal: if answers { Refusal::Unavailable } else { Refusal::Reset },
+            slow_start: slow_start.map_or(Duration::ZERO, time),
+        })
     }
 }
 

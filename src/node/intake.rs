@@ -18,7 +18,7 @@ use super::uv::{Poll, READABLE, WRITABLE};
 use super::{own, Result};
 use crate::connections::handoff::{Connection, Intake as Core, Sent, Taken};
 use crate::os::error::Error;
-use crate::processes::board::Board as Numbers;
+use crate::processes::board::{gauge, Board as Numbers, Gauge};
 
 /// How many connections are taken before others on the loop get their turn.
 const BATCH: u32 = 16;
@@ -53,12 +53,14 @@ const ASKS: i32 = 1;
 /// There is an address.
 const HAS_PEER: i32 = 2;
 
+/// From this bit on: the gauge on which it counts.
+const GAUGE: u32 = 2;
+
 #[napi]
 impl Intake {
     /// Takes over the socket. `onconnection(listener, fd, flags)` gets each connection, and with it the descriptor;
     /// `flags` is undefined for none; 1: the primary wants to know when there is room for another; 2: `peer` is its
-    /// client's address, during the call. It is called
-    /// with (0, -1) when something has to wait for a descriptor or for memory: `resume` tries again; with (0, -2) when a
+    /// client's address, during the call; from bit 2 on: the gauge on which it counts until `frees`. It is called with (0, -1) when something has to wait for a descriptor or for memory: `resume` tries again; with (0, -2) when a
     /// connection was lost for want of a descriptor; with (0, -3) when no more can be taken: `fault` says why.
     /// What is taken is counted on the worker's board.
     #[napi(constructor)]
@@ -136,6 +138,21 @@ impl Intake {
     pub fn has_room(&self, listener: u32) {
         let sent = self.taker.core.borrow_mut().has_room(listener);
         self.taker.watch(sent);
+    }
+
+    /// A connection that counted on a gauge does so no more: it has closed, was given back, or is idle. The primary is
+    /// told if it waits for that.
+    #[napi]
+    pub fn frees(&self, number: u32) {
+        self.taker.frees(gauge(number));
+    }
+
+    /// A connection that was idle counts again.
+    #[napi]
+    pub fn occupies(&self, number: u32) {
+        if let Some((board, gauge)) = self.taker.board.as_ref().zip(gauge(number)) {
+            board.occupies(gauge);
+        }
     }
 
     /// Tries again what had to wait.
@@ -231,14 +248,16 @@ impl Taker {
                 let (listener, fd) = (connection.listener.cast_signed(), connection.socket.into_raw_fd());
                 self.peer.set(connection.peer);
                 let asks = if connection.asks { ASKS } else { 0 };
-                match asks | if connection.peer.is_some() { HAS_PEER } else { 0 } {
+                let peer = if connection.peer.is_some() { HAS_PEER } else { 0 };
+                match asks | peer | connection.gauge.map_or(0, |gauge| i32::from(gauge.get()) << GAUGE) {
                     0 => self.onconnection.call(&[listener, fd]),
                     flags => self.onconnection.call(&[listener, fd, flags]),
                 }
                 Found::One
             }
-            Ok(Taken::Probe | Taken::Room(_)) => Found::One,
-            Ok(Taken::Lost) => {
+            Ok(Taken::Probe | Taken::Room(_) | Taken::Fewer) => Found::One,
+            Ok(Taken::Lost(gauge)) => {
+                self.frees(gauge);
                 self.onconnection.call(&[0, -2]);
                 Found::One
             }
@@ -251,6 +270,15 @@ impl Taker {
                 }
                 Found::End
             }
+        }
+    }
+
+    /// Notes that fewer count on a gauge, and tells the primary where it waits for that.
+    fn frees(&self, gauge: Option<Gauge>) {
+        let Some((board, gauge)) = self.board.as_ref().zip(gauge) else { return };
+        if board.frees(gauge) {
+            let sent = self.core.borrow_mut().has_fewer(gauge);
+            self.watch(sent);
         }
     }
 

@@ -13,7 +13,7 @@
 //! An idle loop does not turn, and neither does one that is stuck: the board alone does not tell them apart. What does
 //! is something that waits in the worker's queue, which an idle worker takes at once.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU8, NonZeroUsize};
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +43,7 @@ struct Numbers {
     /// How many connections had waited for each of [`WAITS`] at most, and for longer; and for how long all together.
     waits: [AtomicU64; WAITS.len() + 1],
     waited: AtomicU64,
+    gauges: [Vacancies; GAUGES],
 }
 
 /// By how long they have waited connections are counted, in nanoseconds.
@@ -80,6 +81,27 @@ pub struct Counts {
     pub waits: [u64; WAITS.len() + 1],
     /// Nanoseconds for which they have waited, all together.
     pub waited: u64,
+}
+
+/// What a worker writes of those of its connections that share a limit.
+#[derive(Debug)]
+#[repr(C)]
+struct Vacancies {
+    /// How many of those that it was handed count no more: they have closed, or are idle now.
+    free: AtomicU64,
+    /// Not 0: the primary wants to know when that is one more. It writes this, and the worker takes it back.
+    is_wanted: AtomicU64,
+}
+
+/// The number of a count of open connections: of all ports that share a limit.
+pub type Gauge = NonZeroU8;
+
+/// How many gauges a board has.
+pub const GAUGES: usize = 64;
+
+/// A number that another process has written, as a gauge.
+pub fn gauge(number: u32) -> Option<Gauge> {
+    Gauge::new(u8::try_from(number).ok()?).filter(|gauge| usize::from(gauge.get()) <= GAUGES)
 }
 
 /// One worker's board, as either side has it.
@@ -237,7 +259,39 @@ impl Board {
         }
     }
 
+    fn vacancies(&self, gauge: Gauge) -> &Vacancies {
+        // Gauges are numbered from 1 on. There is none beyond the last one (see `gauge`).
+        &self.numbers().gauges[usize::from(gauge.get() - 1) % GAUGES]
+    }
+
+    /// A connection that counted does so no more; whether the primary wants to know.
+    ///
+    /// The primary says so before it reads, and this is read after it was written: one of the two sees the other.
+    pub fn frees(&self, gauge: Gauge) -> bool {
+        let Vacancies { free, is_wanted } = self.vacancies(gauge);
+        // Nobody else writes it.
+        free.store(free.load(Ordering::Relaxed).wrapping_add(1), Ordering::SeqCst);
+        is_wanted.load(Ordering::SeqCst) != 0 && is_wanted.swap(0, Ordering::SeqCst) != 0
+    }
+
+    /// A connection that was idle counts again.
+    pub fn occupies(&self, gauge: Gauge) {
+        let Vacancies { free, .. } = self.vacancies(gauge);
+        free.store(free.load(Ordering::Relaxed).wrapping_sub(1), Ordering::SeqCst);
+    }
+
     // The primary reads.
+
+    /// How many count of those that were handed over: all of them at most, whatever the worker has written.
+    pub fn occupied(&self, gauge: Gauge, handed: u64) -> u64 {
+        handed.saturating_sub(self.vacancies(gauge).free.load(Ordering::SeqCst))
+    }
+
+    /// Has the worker say when a connection counts no more. It is to be read once more afterwards: what happened before
+    /// is not said.
+    pub fn want(&self, gauge: Gauge) {
+        self.vacancies(gauge).is_wanted.store(1, Ordering::SeqCst);
+    }
 
     /// Has the worker sample, so often at most, as long as its loop turns.
     pub fn sample(&self, every: Duration) {
@@ -410,16 +464,19 @@ mod tests {
             busy,
             waits: [first, .., last],
             waited,
+            gauges: [Vacancies { free, is_wanted }, ..],
         } = worker.numbers();
+        let gauge = Gauge::MIN;
         let values = [0, 1, MOST + 1, u64::MAX - 1, u64::MAX, now(), now() * 2]
             .into_iter()
             .chain([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, f64::MAX, f64::MIN_POSITIVE].map(f64::to_bits));
         for value in values {
             let counts = [taken, busy, first, last, waited];
-            let others = [turns, turned, longest_turn, expected_wait, open, heap_used, sample_every];
+            let others = [turns, turned, longest_turn, expected_wait, open, heap_used, sample_every, free, is_wanted];
             for number in counts.into_iter().chain(others) {
                 number.store(value, Ordering::Relaxed);
             }
+            assert!(primary.occupied(gauge, 0) == 0 && primary.occupied(gauge, 7) <= 7, "{value}");
             for at in [0, primary.since, now(), u64::MAX] {
                 let life = Duration::from_nanos(at.saturating_sub(primary.since));
                 let reading = primary.read(at);
@@ -436,6 +493,24 @@ mod tests {
             // Nor does a worker that has written it stumble over it.
             worker.turned(now(), MS);
             worker.took(now());
+            worker.occupies(gauge);
+            worker.frees(gauge);
         }
+    }
+
+    #[test]
+    fn a_worker_says_what_is_free_and_that_it_is_where_somebody_waits() {
+        let (primary, worker) = both();
+        let [one, last] = [1, GAUGES as u32].map(|number| gauge(number).unwrap());
+        assert_eq!((gauge(0), gauge(GAUGES as u32 + 1), gauge(257)), (None, None, None));
+        assert!(!worker.frees(one));
+        assert_eq!((primary.occupied(one, 3), primary.occupied(last, 3)), (2, 3));
+        primary.want(one);
+        assert!(!worker.frees(last));
+        worker.occupies(one);
+        assert_eq!(primary.occupied(one, 3), 3);
+        assert!(worker.frees(one));
+        assert!(!worker.frees(one), "it has said so");
+        assert_eq!((primary.occupied(one, 3), primary.occupied(last, 3)), (1, 2));
     }
 }

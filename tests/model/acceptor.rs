@@ -1,28 +1,35 @@
 //! The acceptor: who listens, and who owns a connection. Workers and listeners come and go in any order; each
 //! connection is served by exactly one worker, one that has joined its listener, unless its listener is closed. One
-//! that retires is closed only when its last worker has gone.
+//! that retires is closed only when its last worker has gone. Of the listeners with a limit no worker ever has more
+//! connections, all in all, and those that wait for room get it without being looked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
 
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{setsockopt, sockopt, SockType};
 use proptest::prelude::*;
 use rust_cluster::connections::acceptor::{Acceptor, Event};
 use rust_cluster::connections::handoff::{Connection, Intake, ListenerId, Queue, Sent, Taken};
+use rust_cluster::connections::limit::{Limit, Refusal};
 use rust_cluster::connections::listen::{Opened, Request};
 use rust_cluster::connections::policy::{Dispatch, WorkerId};
 use rust_cluster::os::error::Error;
 use rust_cluster::os::socket;
+use rust_cluster::processes::board::{Board, Gauge};
 
 use super::config;
 
 /// Listeners and workers are named by their place among those there are.
 #[derive(Debug, Clone)]
 enum Step {
-    Listen,
+    Listen {
+        limited: bool,
+    },
     AddWorker {
         small_queue: bool,
     },
@@ -32,6 +39,10 @@ enum Step {
     Connect(usize),
     /// A worker takes one connection and serves it.
     Serve(usize),
+    /// A worker takes one connection, and has it for a while.
+    Hold(usize),
+    /// A worker serves all that it has.
+    ServeHeld(usize),
     /// A worker takes one connection and gives it back.
     Refuse(usize),
     /// A worker closes its end, and is removed.
@@ -47,13 +58,15 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let place = || 0..8usize;
     prop_oneof![
-        1 => Just(Step::Listen),
+        1 => prop::bool::ANY.prop_map(|limited| Step::Listen { limited }),
         2 => prop::bool::weighted(0.3).prop_map(|small_queue| Step::AddWorker { small_queue }),
         6 => (place(), place()).prop_map(|(listener, worker)| Step::Join(listener, worker)),
         3 => (place(), place()).prop_map(|(listener, worker)| Step::Leave(listener, worker)),
         1 => (place(), place()).prop_map(|(listener, worker)| Step::Retire(listener, worker)),
         12 => place().prop_map(Step::Connect),
         6 => place().prop_map(Step::Serve),
+        6 => place().prop_map(Step::Hold),
+        2 => place().prop_map(Step::ServeHeld),
         3 => place().prop_map(Step::Refuse),
         1 => place().prop_map(Step::Die),
         1 => place().prop_map(Step::Remove),
@@ -80,8 +93,18 @@ struct Listener {
     joined: BTreeSet<WorkerId>,
 }
 
+/// How many connections of the listeners with a limit a worker has at most.
+const MOST: usize = 2;
+
+fn limit() -> Limit {
+    let (wait, slow_start) = (None, Duration::ZERO);
+    Limit { gauge: Gauge::MIN, most: MOST as u64, wait, refusal: Refusal::Reset, slow_start }
+}
+
 struct Worker {
     intake: Intake,
+    board: Board,
+    held: Vec<Connection>,
     /// The listeners whose connections it may be given: those it has joined, and those that closed as it left.
     may_serve: BTreeSet<ListenerId>,
     /// The listeners of which it gave a connection back: if they retire with it, that one is closed.
@@ -102,6 +125,33 @@ fn serve(connection: Connection) {
     TcpStream::from(connection.socket).write_all(b"!").unwrap();
 }
 
+impl Worker {
+    /// A connection is no longer its own.
+    fn frees(&mut self, gauge: Option<Gauge>) {
+        if gauge.is_some_and(|gauge| self.board.frees(gauge)) {
+            assert_eq!(self.intake.has_fewer(Gauge::MIN), Sent::All);
+        }
+    }
+
+    fn serve(&mut self, connection: Connection) {
+        let gauge = connection.gauge;
+        serve(connection);
+        self.frees(gauge);
+    }
+
+    fn serve_held(&mut self) {
+        while let Some(connection) = self.held.pop() {
+            self.serve(connection);
+        }
+    }
+
+    fn look_at_limit(&self, taken: &Connection) {
+        let count = |connection: &&Connection| connection.gauge.is_some();
+        let open = self.held.iter().chain([taken]).filter(count).count();
+        assert!(open <= MOST, "it has {open}, and may have {MOST}");
+    }
+}
+
 fn await_readable(descriptor: impl AsFd) {
     let ready = poll(&mut [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)], PollTimeout::from(20_000u16)).unwrap();
     assert!(ready > 0, "nothing came");
@@ -118,10 +168,12 @@ impl Model {
             clients: Vec::new(),
             removed: Vec::new(),
         };
-        model.listen();
+        model.listen(false);
+        model.listen(true);
         for worker in 1..=2 {
             model.add_worker(false);
             model.join(1, worker);
+            model.join(2, worker);
         }
         model
     }
@@ -130,14 +182,20 @@ impl Model {
         let Model { listeners, workers, .. } = &*self;
         let pair = |listener, worker| nth(listeners, listener).zip(nth(workers, worker));
         match *step {
-            Step::Listen => self.listen(),
+            Step::Listen { limited } => self.listen(limited),
             Step::AddWorker { small_queue } => self.add_worker(small_queue),
             Step::Join(listener, worker) => drop(pair(listener, worker).map(|(l, w)| self.join(l, w))),
             Step::Leave(listener, worker) => drop(pair(listener, worker).map(|(l, w)| self.leave(l, w))),
             Step::Retire(listener, worker) => drop(pair(listener, worker).map(|(l, w)| self.retire(l, w))),
             Step::Connect(listener) => drop(nth(listeners, listener).map(|listener| self.connect(listener))),
-            Step::Serve(worker) => drop(nth(workers, worker).map(|worker| self.take(worker, false))),
-            Step::Refuse(worker) => drop(nth(workers, worker).map(|worker| self.take(worker, true))),
+            Step::Serve(worker) => drop(nth(workers, worker).map(|worker| self.take(worker, Worker::serve))),
+            Step::Hold(worker) => {
+                nth(workers, worker).inspect(|worker| self.take(*worker, |worker, taken| worker.held.push(taken)));
+            }
+            Step::ServeHeld(worker) => {
+                nth(workers, worker).inspect(|worker| self.workers.get_mut(worker).unwrap().serve_held());
+            }
+            Step::Refuse(worker) => drop(nth(workers, worker).map(|worker| self.refuse(worker))),
             Step::Die(worker) => drop(nth(workers, worker).map(|worker| self.remove(worker, true))),
             Step::Remove(worker) => drop(nth(workers, worker).map(|worker| self.remove(worker, false))),
             Step::Nonsense(worker) => drop(nth(workers, worker).map(|worker| self.nonsense(worker))),
@@ -145,11 +203,11 @@ impl Model {
         }
     }
 
-    fn listen(&mut self) {
+    fn listen(&mut self, limited: bool) {
         let opened = Opened::bind(&Request::Tcp { host: Some("127.0.0.1".into()), port: 0, ipv6_only: false }).unwrap();
         opened.listen(511).unwrap();
         let address = opened.address().unwrap();
-        let id = self.acceptor.add_listener(opened, Dispatch::default());
+        let id = self.acceptor.add_listener(opened, Dispatch { limit: limited.then(limit), ..Dispatch::default() });
         self.listeners.insert(id, Listener { address, joined: BTreeSet::new() });
     }
 
@@ -160,9 +218,16 @@ impl Model {
         }
         self.last_worker += 1;
         let queue = Queue::new(self.last_worker, near, socket::duplicate(&far).unwrap());
-        self.acceptor.add_worker(self.last_worker, 0, queue, None).unwrap();
-        let worker =
-            Worker { intake: Intake::new(far), may_serve: BTreeSet::new(), refused: BTreeSet::new(), broken: false };
+        let (board, memory) = Board::new().unwrap();
+        self.acceptor.add_worker(self.last_worker, 0, queue, Some(Arc::new(board))).unwrap();
+        let worker = Worker {
+            intake: Intake::new(far),
+            board: Board::open(&memory).unwrap(),
+            held: Vec::new(),
+            may_serve: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            broken: false,
+        };
         self.workers.insert(self.last_worker, worker);
     }
 
@@ -205,20 +270,33 @@ impl Model {
         self.clients.push(Client { listener, socket });
     }
 
-    fn take(&mut self, id: WorkerId, refuse: bool) {
+    fn take(&mut self, id: WorkerId, then: impl FnOnce(&mut Worker, Connection)) {
         let worker = self.workers.get_mut(&id).unwrap();
         let Taken::Connection(connection) = worker.intake.take().unwrap() else { return };
         assert!(worker.may_serve.contains(&connection.listener), "it has not joined that listener");
-        if refuse && !worker.broken {
+        worker.look_at_limit(&connection);
+        then(worker, connection);
+    }
+
+    fn refuse(&mut self, id: WorkerId) {
+        self.take(id, |worker, connection| {
+            if worker.broken {
+                return worker.serve(connection);
+            }
+            let gauge = connection.gauge;
             worker.refused.insert(connection.listener);
             assert_eq!(worker.intake.give_back(connection), Sent::All);
-        } else {
-            serve(connection);
-        }
+            worker.frees(gauge);
+        });
     }
 
     fn remove(&mut self, id: WorkerId, dies: bool) {
-        let Worker { intake, .. } = self.workers.remove(&id).unwrap();
+        let mut worker = self.workers.remove(&id).unwrap();
+        if !worker.broken {
+            worker.serve_held();
+        }
+        worker.held.into_iter().for_each(serve);
+        let intake = worker.intake;
         if !dies {
             self.removed.push(intake);
         } else {
@@ -262,6 +340,7 @@ impl Model {
     /// is open: no connection is left over.
     fn end(mut self) {
         let mut clients = std::mem::take(&mut self.clients);
+        self.workers.values_mut().filter(|worker| !worker.broken).for_each(Worker::serve_held);
         for (listener, worker) in std::mem::take(&mut self.retired) {
             if self.workers.get(&worker).is_some_and(|worker| !worker.broken && !worker.refused.contains(&listener)) {
                 let (here, others) = clients.into_iter().partition(|client| client.listener == listener);
@@ -292,7 +371,7 @@ impl Model {
                 if either[0].any().unwrap() {
                     break;
                 }
-                self.take(worker, false);
+                self.take(worker, Worker::serve);
             }
             let mut text = String::new();
             client.socket.read_to_string(&mut text).unwrap();

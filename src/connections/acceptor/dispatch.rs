@@ -7,6 +7,7 @@ use nix::sys::epoll::EpollFlags;
 use nix::sys::socket::{accept4, SockFlag};
 
 use super::listener::{Accepting, Listener, Owner, HELD};
+use super::overdue::has_left;
 use super::parked::{quarter_of_descriptors, Look, ParkedId, Visitor};
 use super::state::{Departure, State};
 use super::watch::Token;
@@ -38,11 +39,13 @@ impl State {
         // One it is by what epoll says; or a try, after others have failed.
         let mut waiting = 1;
         for accepted in 0..BATCH {
-            let Some(listener) = self.listeners.get(&id).filter(|listener| listener.waiting.is_empty()) else {
+            if !self.takes_more(id) {
                 return accepted;
-            };
+            }
+            let Some(listener) = self.listeners.get_mut(&id) else { return accepted };
             if waiting == 0 {
                 waiting = listener.socket.as_ref().map_or(0, |socket| waiting::clients(socket.socket()));
+                listener.is_behind &= waiting > 0;
             }
             if waiting == 0 || !self.accept_one(id) {
                 return accepted;
@@ -65,10 +68,15 @@ impl State {
                 if listener.accepting == Accepting::Starved {
                     listener.accepting = Accepting::Paused;
                 }
-                self.admit(Connection::new(id, socket));
+                if listener.is_behind && has_left(&socket, listener.dispatch.limit.as_ref()) {
+                    self.past.dropped += 1;
+                } else {
+                    self.admit(Connection::new(id, socket));
+                }
                 true
             }
             Err(Errno::EAGAIN) => {
+                listener.is_behind = false;
                 if listener.accepting == Accepting::Starved {
                     listener.accepting = Accepting::Paused;
                 }
@@ -219,15 +227,38 @@ impl State {
         if self.times_handoffs && connection.since == 0 {
             connection.since = now();
         }
-        let Some(connection) = self.hand_over(connection) else { return true };
+        let left = if self.has_others_before(&connection) { Some(connection) } else { self.hand_over(connection) };
+        let Some(mut connection) = left else { return true };
         let id = connection.listener;
         // If its listener was closed, it is closed with it.
         let Some(listener) = self.listeners.get_mut(&id) else { return true };
+        connection.waits_since.get_or_insert(self.now);
         listener.waiting.push_back(connection);
-        if listener.accepting == Accepting::Watched {
+        if listener.accepting == Accepting::Watched && !self.takes_more(id) {
             self.pause(id, Accepting::Paused);
         }
         false
+    }
+
+    /// Whether others wait for what a connection would get, where room is scarce. One that has an owner waits for no
+    /// others.
+    fn has_others_before(&self, connection: &Connection) -> bool {
+        let Some(listener) = self.listeners.get(&connection.listener) else { return false };
+        let has_owner = matches!(connection.client, Client::Known(_));
+        let waits = |other: &Listener| !other.waiting.is_empty() && other.shares_limit(listener);
+        listener.dispatch.limit.is_some() && !has_owner && self.listeners.values().any(waits)
+    }
+
+    /// How many connections wait in this process.
+    fn all_waiting(&self) -> usize {
+        self.listeners.values().map(|listener| listener.waiting.len() + listener.held.len()).sum()
+    }
+
+    /// Whether a listener lets clients in.
+    fn takes_more(&self, id: ListenerId) -> bool {
+        self.listeners
+            .get(&id)
+            .is_some_and(|listener| listener.waiting.is_empty() || listener.takes_more(self.all_waiting()))
     }
 
     pub fn place_all(&mut self, connections: impl IntoIterator<Item = Connection>) {
@@ -238,6 +269,7 @@ impl State {
 
     /// Gives a connection to the next worker that is ready; back it comes if there is none.
     fn hand_over(&mut self, mut connection: Connection) -> Option<Connection> {
+        let mut has_asked = false;
         loop {
             let listener = self.listeners.get_mut(&connection.listener)?;
             if connection.client == Client::Unseen && listener.dispatch.looks() {
@@ -245,16 +277,32 @@ impl State {
             }
             let (worker, is_offer) = match listener.owner(connection.client, &self.workers, self.now) {
                 Owner::Takes(worker, is_offer) => (worker, is_offer),
-                Owner::Waits => {
-                    self.hold(connection);
-                    return None;
+                owner => {
+                    let next = match owner {
+                        Owner::Nobody => listener.next(&mut self.workers, self.now),
+                        _ => None,
+                    };
+                    match next {
+                        Some(next) => next,
+                        // What became free before they were asked to say so is seen at a second look.
+                        None if !std::mem::replace(&mut has_asked, true)
+                            && listener.want_room(&mut self.workers, self.now) =>
+                        {
+                            continue;
+                        }
+                        None if owner == Owner::Waits => {
+                            self.hold(connection);
+                            return None;
+                        }
+                        None => {
+                            listener.is_behind = listener.dispatch.limit.is_some();
+                            return Some(connection);
+                        }
+                    }
                 }
-                Owner::Nobody => match listener.next(&mut self.workers, self.now) {
-                    Some(next) => next,
-                    None => return Some(connection),
-                },
             };
             connection.asks = is_offer;
+            connection.gauge = listener.dispatch.limit.as_ref().map(|limit| limit.gauge);
             match self.hand_to(worker, &connection) {
                 Handed::Over => return None,
                 Handed::NotToThisOne => {}
@@ -265,9 +313,10 @@ impl State {
 
     /// Has a connection wait for its owner. Where too many do, it is closed: so its client is told at once, and those
     /// of others find a descriptor.
-    fn hold(&mut self, connection: Connection) {
-        let all: usize = self.listeners.values().map(|listener| listener.held.len()).sum();
+    fn hold(&mut self, mut connection: Connection) {
+        let all = self.all_waiting();
         if let Some(listener) = self.listeners.get_mut(&connection.listener) {
+            connection.waits_since.get_or_insert(self.now);
             if listener.held.len() < HELD && all < quarter_of_descriptors() {
                 listener.held.push_back(connection);
                 return;
@@ -300,33 +349,53 @@ impl State {
         self.place_all(held.unwrap_or_default());
     }
 
-    /// Places what waits at a listener, oldest first; whether nothing waits any more.
-    pub fn place_waiting(&mut self, id: ListenerId) -> bool {
-        loop {
-            let Some(listener) = self.listeners.get_mut(&id) else { return false };
-            let Some(connection) = listener.waiting.pop_front() else { return true };
-            if let Some(connection) = self.hand_over(connection) {
-                if let Some(listener) = self.listeners.get_mut(&id) {
-                    listener.waiting.push_front(connection);
-                }
-                return false;
+    /// Places what waits at these listeners, whoever has waited longest first.
+    pub fn place_waiting(&mut self, mut ids: Vec<ListenerId>) {
+        let since = |state: &State, id: ListenerId| Some((state.listeners.get(&id)?.waiting.front()?.waits_since, id));
+        while let Some((_, id)) = ids.iter().filter_map(|id| since(self, *id)).min() {
+            if !self.place_first(id) {
+                ids.retain(|other| *other != id);
             }
         }
     }
 
-    /// Places what waits at a listener, and accepts again if nothing waits any more.
-    pub fn resume(&mut self, id: ListenerId) {
-        let waited = self.listeners.get(&id).is_some_and(Listener::has_waiting);
-        self.place_held(id);
-        if !self.place_waiting(id) {
-            return;
+    /// Places the first that waits at a listener, if its client is still there; `false` if nobody takes it.
+    fn place_first(&mut self, id: ListenerId) -> bool {
+        let Some(listener) = self.listeners.get_mut(&id) else { return false };
+        let Some(connection) = listener.waiting.pop_front() else { return false };
+        let limit = listener.dispatch.limit.as_ref();
+        if limit.is_some() && has_left(&connection.socket, limit) {
+            self.past.dropped += 1;
+            return true;
         }
+        let Some(connection) = self.hand_over(connection) else { return true };
+        if let Some(listener) = self.listeners.get_mut(&id) {
+            listener.waiting.push_front(connection);
+        }
+        false
+    }
+
+    /// Places what waits at a listener, and at those that share its limit; and has them accept again.
+    pub fn resume(&mut self, id: ListenerId) {
+        let Some(listener) = self.listeners.get(&id) else { return };
+        let sharing = self.listeners.iter().filter(|(other, it)| **other == id || it.shares_limit(listener));
+        let all: Vec<_> = sharing.map(|(id, listener)| (*id, listener.has_waiting())).collect();
+        all.iter().for_each(|(id, _)| self.place_held(*id));
+        self.place_waiting(all.iter().map(|(id, _)| *id).collect());
+        for (id, waited) in all {
+            self.go_on(id, waited);
+        }
+    }
+
+    /// Accepts again, if fewer wait; or tells that all have been placed that came before a listener retired.
+    pub fn go_on(&mut self, id: ListenerId, waited: bool) {
+        let takes_more = self.takes_more(id);
         let Some(listener) = self.listeners.get_mut(&id) else { return };
         let Some(worker) = listener.rotation.iter().next() else { return };
         match &listener.socket {
             // One that has retired has one worker.
-            None if waited && listener.held.is_empty() => self.tell(Event::HasAll { worker }),
-            Some(socket) if listener.accepting == Accepting::Paused => {
+            None if waited && !listener.has_waiting() => self.tell(Event::HasAll { worker }),
+            Some(socket) if listener.accepting == Accepting::Paused && takes_more => {
                 match self.epoll.add(socket.socket(), Token::Listener(id), EpollFlags::EPOLLIN) {
                     Ok(()) => listener.accepting = Accepting::Watched,
                     Err(error) => self.starve(id, error),
@@ -374,7 +443,11 @@ impl State {
                 Ok(Taken::Connection(connection)) if connection.asks => self.passed_on(id, connection),
                 Ok(Taken::Connection(connection)) => self.given_back(id, connection),
                 Ok(Taken::Room(listener)) => self.has_room(id, listener),
-                Ok(Taken::Probe | Taken::Lost) => Ok(()),
+                Ok(Taken::Fewer) => {
+                    self.has_fewer(id);
+                    Ok(())
+                }
+                Ok(Taken::Probe | Taken::Lost(_)) => Ok(()),
                 Ok(Taken::Nothing | Taken::End) => return self.set_unheard(id, None),
                 Ok(Taken::Starved) => return self.set_unheard(id, Some(Errno::EMFILE)),
                 // ENOMEM and its like: what was sent is still there.
@@ -468,10 +541,11 @@ impl State {
         if !self.has_been(number) {
             return Err(Error::NotHanded { worker: id, listener: number });
         }
+        let now = self.now;
         let Some(listener) = self.listeners.get_mut(&number).filter(|listener| listener.is_refused_by(id)) else {
             return Ok(());
         };
-        let ready = self.workers.get(&id).filter(|worker| worker.is_ready());
+        let ready = self.workers.get(&id).filter(|worker| listener.may_have(worker, id, now));
         let Some((mut connection, is_held)) = ready.and_then(|it| listener.first_of_many(it.slot, &self.workers))
         else {
             listener.admit(id);
@@ -479,6 +553,7 @@ impl State {
             return Ok(());
         };
         connection.asks = true;
+        connection.gauge = listener.dispatch.limit.as_ref().map(|limit| limit.gauge);
         if !matches!(self.hand_to(id, &connection), Handed::Over) {
             if let Some(listener) = self.listeners.get_mut(&number) {
                 let line = if is_held { &mut listener.held } else { &mut listener.waiting };
@@ -486,5 +561,18 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// A worker that had as many connections as it may have has fewer: those that wait for it go on.
+    fn has_fewer(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if !std::mem::take(&mut worker.is_wanted) {
+            return;
+        }
+        let is_its = |listener: &Listener| listener.dispatch.limit.is_some() && listener.rotation.contains(id);
+        let listeners: Vec<_> = self.listeners.iter().filter(|(_, it)| is_its(it)).map(|(id, _)| *id).collect();
+        for listener in listeners {
+            self.resume(listener);
+        }
     }
 }

@@ -26,6 +26,7 @@
 //!   ask the listener's rotation for the next worker that is ready (not full, not stuck, not refusing), first
 //!   among those that take what they are given and are not busy; put the connection into its queue, and close our copy
 //!   nobody ready: the connection waits, and its listener accepts no more: the rest waits in the kernel
+//!   (who has as many as a limit says is not ready; it says when it has fewer)
 //!
 //! depart(worker, cause): it closed a server, retires, has gone, or is broken
 //!   others serve the listener: what waits in the worker's queue goes to them, and what it gave back before
@@ -36,7 +37,8 @@
 //! # Where it is
 //!
 //! This file has the handle and the thread; `state` who listens and who is there, and how they depart; `dispatch`
-//! a connection's way; `figures` what was counted; `stuck` the clock; `parked` those that are looked at; `listener`, `worker` and `watch` what these are
+//! a connection's way; `figures` what was counted; `stuck` the clock; `parked` those that are looked at; `overdue` those that
+//! have waited for too long; `listener`, `worker` and `watch` what these are
 //! about.
 //!
 //! # Reasons
@@ -55,13 +57,15 @@
 //!
 //! Invariant: a [`Connection`] is in exactly one place: in the local variable that is placing it, parked, in one
 //! worker's queue, or in its listener's `waiting` or `held`. It is closed only when its listener is, or when that has
-//! retired and its last worker does not take it; when a proxy owes it a header; and when too many wait for their owners.
+//! retired and its last worker does not take it; when a proxy owes it a header; when too many wait for their owners; and,
+//! where there is a limit, when it has waited for too long, or its client has gone.
 //!
 //! [`Connection`]: crate::connections::handoff::Connection
 
 mod dispatch;
 mod figures;
 mod listener;
+mod overdue;
 mod parked;
 mod state;
 mod stuck;
@@ -298,9 +302,9 @@ impl Acceptor {
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.shared.state.lock();
         state.now = Instant::now();
-        let ticked = state.needs_tick();
+        let (ticked, end) = (state.needs_tick(), state.first_overdue());
         let result = change(&mut state);
-        let wake = state.news || (!ticked && state.needs_tick());
+        let wake = state.news || (!ticked && state.needs_tick()) || end != state.first_overdue();
         drop(state);
         if wake {
             self.shared.wake();
@@ -368,8 +372,9 @@ impl Shared {
                 state.tick();
             }
             state.give_up_overdue();
+            state.refuse_overdue();
             ticking = state.needs_tick();
-            end = state.parked.first_end();
+            end = state.parked.first_end().into_iter().chain(state.first_overdue()).min();
             let news = std::mem::take(&mut state.news);
             drop(state);
             if news {

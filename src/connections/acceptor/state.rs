@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::figures::Past;
 use super::listener::{Accepting, Listener};
+use super::overdue::Refused;
 use super::parked::{Looker, Parked};
 use super::watch::{Token, Watched};
 use super::worker::{Standing, Worker};
@@ -28,6 +29,7 @@ pub(super) struct State {
     pub past: Past,
     /// Whether workers are to note how long connections wait until they take them.
     pub times_handoffs: bool,
+    pub refused: Refused,
     last_listener: ListenerId,
     events: Sender<Event>,
     /// Whether `events` got something since the thread last told.
@@ -60,6 +62,7 @@ impl State {
             parked: Parked::default(),
             past: Past::default(),
             times_handoffs: false,
+            refused: Refused::default(),
             last_listener: 0,
             events,
             news: false,
@@ -93,8 +96,12 @@ impl State {
         if self.workers.get(&worker).is_none_or(|worker| worker.standing == Standing::Leaving) {
             return false;
         }
+        let now = self.now;
         let Some(joined) = self.listeners.get_mut(&listener) else { return false };
         joined.rotation.add(worker);
+        if let Some(limit) = &joined.dispatch.limit {
+            joined.starts.add(worker, now, limit.slow_start);
+        }
         self.resume(listener);
         true
     }
@@ -173,7 +180,7 @@ impl State {
             socket.refuse();
         }
         self.place_held(id);
-        self.place_waiting(id);
+        self.place_waiting(vec![id]);
         for _ in 0..BACKLOG {
             if !self.accept_one(id) {
                 break;
@@ -250,7 +257,7 @@ impl State {
                         connections.push(Connection { since: 0, ..connection });
                     }
                 }
-                Ok(Taken::Probe | Taken::Room(_) | Taken::Lost) | Err(Error::BadHandoff { .. }) => {}
+                Ok(Taken::Probe | Taken::Room(_) | Taken::Fewer | Taken::Lost(_)) | Err(Error::BadHandoff { .. }) => {}
                 Ok(Taken::Starved) | Err(Error::Os { .. }) => return (connections, false),
                 // It can have sent nothing more.
                 Ok(Taken::Nothing | Taken::End) | Err(_) => return (connections, true),
@@ -265,7 +272,7 @@ impl State {
             let Some(worker) = self.workers.get_mut(&id) else { return (connections, true) };
             match worker.take_back() {
                 Ok(Taken::Connection(connection)) => connections.push(connection),
-                Ok(Taken::Probe | Taken::Room(_) | Taken::Lost) => {}
+                Ok(Taken::Probe | Taken::Room(_) | Taken::Fewer | Taken::Lost(_)) => {}
                 Ok(Taken::Starved) | Err(Error::Os { .. }) => return (connections, false),
                 Ok(Taken::Nothing | Taken::End) | Err(_) => return (connections, true),
             }

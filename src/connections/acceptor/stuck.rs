@@ -107,8 +107,8 @@ impl State {
                     // Others are as ready as before, unless this one found none.
                     is_someone_ready = self.place(connection) || self.is_someone_ready_beside(id);
                 }
-                Ok(Taken::Probe | Taken::Lost) => {}
-                Ok(Taken::Nothing | Taken::Room(_) | Taken::End | Taken::Starved) | Err(_) => break,
+                Ok(Taken::Probe | Taken::Lost(_)) => {}
+                Ok(Taken::Nothing | Taken::Room(_) | Taken::Fewer | Taken::End | Taken::Starved) | Err(_) => break,
             }
         }
         if let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.queue.depth() == Ok(0)) {

@@ -359,6 +359,7 @@ fn what_a_worker_gave_back_as_it_died_is_served_by_others() {
 }
 
 mod departing;
+mod limits;
 mod looking;
 mod refusing;
 mod returning;

@@ -11,7 +11,7 @@ use crate::connections::handoff::{Connection, ListenerId, Queue, Taken};
 use crate::connections::policy::{Load, BUSY};
 use crate::connections::sticky::Slot;
 use crate::os::error::Result;
-use crate::processes::board::Board;
+use crate::processes::board::{Board, Gauge};
 
 /// A worker that takes nothing for so long comes after those that take. Below that it has its turn, on a busy machine
 /// too: the round stays even.
@@ -33,6 +33,10 @@ pub(super) struct Worker {
     pub moved: Instant,
     /// How many connections of each listener it was handed. What was taken back, or it gave back, is not among them.
     handed: BTreeMap<ListenerId, u64>,
+    /// How many were put into its queue, and not taken back, of those that count on a gauge.
+    counted: BTreeMap<Gauge, u64>,
+    /// Whether somebody waits for what it has too much.
+    pub is_wanted: bool,
     /// When it was last seen to be slow.
     seen_slow: Option<Instant>,
     /// For those who want to know.
@@ -53,8 +57,19 @@ pub(super) enum Standing {
 
 impl Worker {
     pub fn new(slot: Slot, queue: Queue, board: Option<Arc<Board>>, now: Instant) -> Worker {
-        let (standing, handed, counts) = (Standing::Ready, BTreeMap::new(), Handed::default());
-        Worker { slot, queue, board, standing, unheard: false, moved: now, handed, seen_slow: None, counts }
+        Worker {
+            slot,
+            queue,
+            board,
+            standing: Standing::Ready,
+            unheard: false,
+            moved: now,
+            handed: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            is_wanted: false,
+            seen_slow: None,
+            counts: Handed::default(),
+        }
     }
 
     pub fn is_ready(&self) -> bool {
@@ -80,6 +95,9 @@ impl Worker {
         let put = self.queue.put(connection)?;
         *self.handed.entry(connection.listener).or_default() += u64::from(put);
         self.counts.handed += u64::from(put);
+        if let Some(gauge) = connection.gauge.filter(|_| put) {
+            *self.counted.entry(gauge).or_default() += 1;
+        }
         Ok(put)
     }
 
@@ -89,11 +107,31 @@ impl Worker {
     /// As [`Queue::take_back`].
     pub fn take_back(&mut self) -> Result<Taken> {
         let taken = self.queue.take_back()?;
-        if let Taken::Connection(connection) = &taken {
-            self.counts.taken_back += 1;
-            self.give_up(connection.listener);
+        let gauge = match &taken {
+            Taken::Connection(connection) => {
+                self.counts.taken_back += 1;
+                self.give_up(connection.listener);
+                connection.gauge
+            }
+            Taken::Lost(gauge) => *gauge,
+            _ => None,
+        };
+        if let Some(counted) = gauge.and_then(|gauge| self.counted.get_mut(&gauge)) {
+            *counted = counted.saturating_sub(1);
         }
         Ok(taken)
+    }
+
+    /// How many of its connections count on a gauge: those that lie in its queue, too. Without a board nobody knows.
+    pub fn occupied(&self, gauge: Gauge) -> u64 {
+        let counted = self.counted.get(&gauge).copied().unwrap_or_default();
+        self.board.as_ref().map_or(0, |board| board.occupied(gauge, counted))
+    }
+
+    /// Has it say when it has one less.
+    pub fn want(&mut self, gauge: Gauge) {
+        self.is_wanted = true;
+        self.board.as_ref().inspect(|board| board.want(gauge));
     }
 
     /// It has a connection less of those that it was handed; `false` if it has none.

@@ -8,11 +8,11 @@ use crate::connections::sticky::{By, Sticky};
 use std::net::Shutdown;
 
 fn sticky(by: By) -> Dispatch {
-    Dispatch { policy: Policy::Sticky(Sticky { by, is_strict: false }), proxies: Vec::new() }
+    Dispatch { policy: Policy::Sticky(Sticky { by, is_strict: false }), ..Dispatch::default() }
 }
 
 fn strict(by: By) -> Dispatch {
-    Dispatch { policy: Policy::Sticky(Sticky { by, is_strict: true }), proxies: Vec::new() }
+    Dispatch { policy: Policy::Sticky(Sticky { by, is_strict: true }), ..Dispatch::default() }
 }
 
 /// By an id in the address of the request, which may carry a slot.
@@ -21,7 +21,7 @@ fn by_query() -> By {
 }
 
 fn behind_proxies(networks: &[&str], policy: Policy) -> Dispatch {
-    Dispatch { policy, proxies: networks.iter().map(|network| network.parse().unwrap()).collect() }
+    Dispatch { policy, proxies: networks.iter().map(|network| network.parse().unwrap()).collect(), limit: None }
 }
 
 fn head(id: &str) -> Vec<u8> {
@@ -133,7 +133,7 @@ fn an_id_without_a_slot_has_one_worker_and_all_have_some() {
 fn round_robin_looks_at_nobodys_load() {
     let acceptor = Acceptor::start().unwrap();
     for (policy, shares) in [(Policy::RoundRobin, [2, 1]), (Policy::LeastBusy, [1, 2])] {
-        let mut still = Still::with_dispatch(&acceptor, 2, Dispatch { policy, proxies: Vec::new() });
+        let mut still = Still::with_dispatch(&acceptor, 2, Dispatch { policy, ..Dispatch::default() });
         let mut clients = vec![still.connect(), still.connect()];
         // The second one takes what it is given.
         let taken = still.taken(2).len();
