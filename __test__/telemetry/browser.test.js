@@ -62,8 +62,8 @@ const shown = (page, cluster) =>
   );
 
 const LOOKS = {
-  'live-light': { width: 1280, height: 800, scheme: 'light' },
-  'live-dark': { width: 1280, height: 800, scheme: 'dark' },
+  'live-light': { width: 1024, height: 720, scheme: 'light' },
+  'live-dark': { width: 1024, height: 720, scheme: 'dark' },
   'live-narrow-light': { width: 360, height: 740, scheme: 'light' },
   'live-narrow-dark': { width: 360, height: 740, scheme: 'dark' },
 };

@@ -24,6 +24,7 @@ class Cluster {
       live: true,
       ready: true,
       reasons: [],
+      primary: { stuck: false, lag: 0.0002, utilization: 0.01, cpu: 0, rss: 50 * 2 ** 20 },
       acceptor: {
         cpu: 0,
         accepted: 0,
@@ -35,7 +36,13 @@ class Cluster {
         ports: [{ address: '127.0.0.1:8000', accepted: 0, waiting: 0 }],
         take_seconds: { buckets: BOUNDS.map(le => [le, 0]), sum: 0, count: 0 },
       },
-      slots: Array.from({ length: count }, (_, slot) => ({ slot, ...this.#fresh(slot + 1, 1, START) })),
+      slots: Array.from({ length: count }, (_, slot) => ({
+        slot,
+        taken: 0,
+        cpu: 0,
+        messages: { sent: 0, received: 0, bytes_sent: 0, bytes_received: 0, queued_bytes: 0 },
+        ...this.#fresh(slot + 1, 1, START),
+      })),
       starts: count,
       exits: {},
       stuck_episodes: 0,
@@ -44,7 +51,6 @@ class Cluster {
   }
 
   #fresh(worker, generation, since) {
-    const zero = { sent: 0, received: 0, bytes_sent: 0, bytes_received: 0, queued_bytes: 0 };
     return {
       worker,
       pid: 4100 + worker,
@@ -52,14 +58,11 @@ class Cluster {
       state: 'ready',
       since,
       open: 0,
-      taken: 0,
       queued: 0,
       lag: 0.0004,
       utilization: 0.1,
       heap: 20 * 2 ** 20,
       rss: 60 * 2 ** 20,
-      cpu: 0,
-      messages: zero,
     };
   }
 
@@ -85,6 +88,7 @@ class Cluster {
       for (const bucket of acceptor.take_seconds.buckets) if (bucket[0] >= delay) bucket[1] += count;
     }
     acceptor.cpu += 0.01;
+    status.primary.cpu += 0.02;
     return this;
   }
 
@@ -95,7 +99,7 @@ class Cluster {
     return this;
   }
 
-  /** Another worker fills a slot. */
+  /** Another worker fills a slot. Its counters go on. */
   replace(slot, cause = 'signal') {
     const { status } = this;
     status.exits[cause] = (status.exits[cause] ?? 0) + 1;

@@ -35,16 +35,16 @@ test('a rate is what a counter has grown, by the time of the two looks', async (
   assert.equal(measure(cluster.status).accepted, null);
 });
 
-test('a worker that was replaced begins at zero, and a primary too: no rate is below it', async () => {
+test('a counter that was reset begins at zero, and so does another primary: no rate is below it', async () => {
   const { measure } = await measures;
   const cluster = new Cluster(2);
   cluster.second(() => 1000);
   const before = copy(cluster.status);
-  cluster
-    .replace(0)
-    .turn(0, 'ready')
-    .second(() => 50);
+  cluster.replace(0);
+  cluster.turn(0, 'ready').second(() => 50);
   assert.equal(measure(cluster.status, before).slots[0].rate, 50);
+  cluster.status.slots[0].taken = 7;
+  assert.equal(measure(cluster.status, before).slots[0].rate, 7);
   const other = new Cluster(2).second(() => 5);
   Object.assign(other.status, { pid: 9999, time: cluster.status.time + 1000 });
   const point = measure(other.status, cluster.status);
@@ -101,7 +101,13 @@ test('what is not a number is not known', async () => {
 test('numbers are written for people', async () => {
   const { bytes, count, duration, percent, age } = await words;
   assert.deepEqual([0, 0.25, 12.34, 1234.5].map(count), ['0', '0.25', '12.3', '1,235']);
-  assert.deepEqual([0, 4.2e-5, 0.0123, 3].map(duration), ['0 s', '42 \u00b5s', '12.3 ms', '3 s']);
+  assert.deepEqual([0, 2e-8, 4.2e-5, 0.0123, 3].map(duration), [
+    '0 s',
+    '<1 \u00b5s',
+    '42 \u00b5s',
+    '12.3 ms',
+    '3 s',
+  ]);
   assert.deepEqual([12, 2048, 60 * 2 ** 20].map(bytes), ['12 B', '2 KiB', '60 MiB']);
   assert.deepEqual([0, 0.123, 1].map(percent), ['0%', '12.3%', '100%']);
   assert.deepEqual([5, 65, 3700, 90_000].map(age), ['5 s', '1 min 5 s', '1 h 1 min', '1 d 1 h']);

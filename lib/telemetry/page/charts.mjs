@@ -63,6 +63,10 @@ const clock = seconds => new Date(seconds * 1000).toTimeString().slice(0, 8);
 const clocks = splits =>
   splits.map(at => (splits.every(each => each % 60 === 0) ? clock(at).slice(0, 5) : clock(at)));
 
+/** Of the lines of a logarithmic scale, those at powers of ten. */
+const tens = (_, splits) =>
+  splits.map(value => (Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6 ? value : null));
+
 /** What the uPlot of a chart is made with. */
 function optionsOf({ write, isLog, most, steps }, lines, width, colour) {
   const axis = { stroke: () => colour('--quiet'), grid: { stroke: () => colour('--line'), width: 1 } };
@@ -81,6 +85,7 @@ function optionsOf({ write, isLog, most, steps }, lines, width, colour) {
       {
         ...axis,
         size: 72,
+        ...(isLog && { grid: { ...axis.grid, filter: tens }, ticks: { show: false } }),
         ...(steps && { incrs: steps }),
         values: (_, splits) => splits.map(value => (value === null ? '' : write(value))),
       },

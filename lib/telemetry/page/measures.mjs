@@ -42,10 +42,9 @@ export function quantile(histogram, share) {
 const comparable = (status, before) =>
   before && before.pid === status.pid && before.uptime <= status.uptime ? before : undefined;
 
-/** What a slot does a second. A worker that was replaced has begun at zero. */
+/** What a slot does a second. Its counters are of all workers that were in it. */
 function measureSlot(slot, before, seconds) {
-  const old = before && before.pid === slot.pid ? before : undefined;
-  const grown = read => (before ? rate(read(slot), old ? read(old) : 0, seconds) : null);
+  const grown = read => rate(read(slot), before && read(before), seconds);
   return {
     ...slot,
     rate: grown(({ taken }) => taken),
@@ -71,6 +70,7 @@ export function measure(status, previous) {
     accepted: grown('accepted'),
     handed: grown('handed'),
     cpuShare: grown('cpu'),
+    primaryShare: rate(status.primary?.cpu, before?.primary?.cpu, seconds),
     handoff: before ? since(acceptor.take_seconds, before.acceptor?.take_seconds) : null,
     ports: (acceptor.ports ?? []).map(port => ({
       ...port,
@@ -88,6 +88,22 @@ export function together(histograms) {
   for (const { buckets } of found)
     for (const [le, count] of buckets) counts.set(le, (counts.get(le) ?? 0) + count);
   return { count: found.reduce((sum, { count }) => sum + count, 0), buckets: [...counts] };
+}
+
+/** Whether it is ready, and what there is to say of it. */
+export function readiness({ ready, reasons = [] }) {
+  const said = reasons.slice(0, 3).map(String);
+  if (reasons.length > said.length) said.push(`and ${reasons.length - said.length} more`);
+  return `${ready ? 'ready' : 'not ready'}${said.length > 0 ? ` (${said.join(', ')})` : ''}`;
+}
+
+/** How many ended, and by which causes. */
+export function exitsOf({ exits = {} }) {
+  const causes = Object.entries(exits).filter(([, count]) => count > 0);
+  return {
+    all: causes.reduce((sum, [, count]) => sum + count, 0),
+    causes: causes.map(([cause, count]) => `${cause} ${count}`).join(', '),
+  };
 }
 
 /** How many slots are in each state. */

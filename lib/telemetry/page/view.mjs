@@ -3,7 +3,7 @@
 import { Charts } from './charts.mjs';
 import { History } from './history.mjs';
 import { drawLegend, Lives, set } from './life.mjs';
-import { states } from './measures.mjs';
+import { exitsOf, readiness, states } from './measures.mjs';
 import { Source } from './source.mjs';
 import { Table } from './table.mjs';
 import { age, bytes, count, duration, percent, text } from './words.mjs';
@@ -41,8 +41,8 @@ const slotColumns = (shares, now) => [
   { title: 'CPU', value: ({ cpuShare }) => cpuShare, show: percent },
   { title: 'Heap', value: ({ heap }) => heap, show: bytes },
   { title: 'RSS', value: ({ rss }) => rss, show: bytes },
-  { title: 'To it/s', value: ({ sent }) => sent, show: count },
-  { title: 'From it/s', value: ({ received }) => received, show: count },
+  { title: 'Msg./s to', value: ({ sent }) => sent, show: count },
+  { title: 'from', value: ({ received }) => received, show: count },
 ];
 
 const PORT_COLUMNS = [
@@ -54,11 +54,9 @@ const PORT_COLUMNS = [
 
 /** The numbers of the whole cluster: each has a name, a value, and perhaps more. */
 function numbersOf(status, point, history) {
-  const { acceptor = {}, slots = [], exits = {}, reload } = status;
+  const { acceptor = {}, primary = {}, slots = [], reload } = status;
   const { half, most } = history.handoff();
-  const causes = Object.entries(exits)
-    .filter(([, number]) => number > 0)
-    .map(([cause, number]) => `${cause} ${count(number)}`);
+  const exits = exitsOf(status);
   return [
     [
       'Ready',
@@ -74,10 +72,11 @@ function numbersOf(status, point, history) {
     ],
     ['Accept to worker', duration(half), `99% within ${duration(most)}`],
     ['Memory', bytes(sum(slots, ({ rss }) => rss))],
-    ['Acceptor CPU', percent(point.cpuShare)],
+    ["Primary's lag", duration(primary.lag), primary.stuck ? 'its loop does not turn' : bytes(primary.rss)],
+    ["Primary's CPU", percent(point.primaryShare), `acceptor ${percent(point.cpuShare)}`],
     ['Taken back', count(acceptor.taken_back), `${count(acceptor.refused)} refused`],
     ['Starts', count(status.starts)],
-    ['Exits', count(Object.values(exits).reduce((all, each) => all + each, 0)), causes.join(', ')],
+    ['Exits', count(exits.all), exits.causes],
     ['Stuck', count(status.stuck_episodes), 'episodes'],
   ];
 }
@@ -171,10 +170,11 @@ export class View {
     this.#find('axis').replaceChildren(...labels);
   }
 
-  #drawHead({ ready, reasons = [], version, node, pid, uptime }) {
+  #drawHead(status) {
+    const { ready, reasons = [], version, node, pid, uptime } = status;
     const state = this.#find('state');
-    set(state, ready ? 'ready' : `not ready${reasons.length ? `: ${reasons.map(text).join(', ')}` : ''}`);
-    state.className = `badge ${ready ? 'good' : 'bad'}`;
+    set(state, readiness(status));
+    state.className = `badge ${ready && reasons.length === 0 ? 'good' : 'bad'}`;
     set(this.#find('about'), `${text(version)}, Node ${text(node)}, pid ${text(pid)}, up ${age(uptime)}`);
     this.#document.title = `${ready ? '' : 'not ready: '}rust-cluster, pid ${text(pid)}`;
   }

@@ -12,6 +12,7 @@ export const count = known(value => (Math.abs(value) < 100 ? short : whole).form
 /** Seconds, as short as they are. */
 export const duration = known(value => {
   if (value === 0) return '0 s';
+  if (value < 1e-6) return '<1 \u00b5s';
   if (value < 1e-3) return `${short.format(value * 1e6)} \u00b5s`;
   return value < 1 ? `${short.format(value * 1e3)} ms` : `${short.format(value)} s`;
 });
