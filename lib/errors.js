@@ -250,6 +250,12 @@ module.exports = {
       'ERR_RUST_CLUSTER_CONTROL_LOST',
       `The supervisor has ended the conversation before ${command} was done (${why}). Look at what it has printed.`,
     ),
+  noStatus: (where, why) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_NO_STATUS',
+      `No cluster says at ${where} how it is: ${why}. Is it there that one runs that was started with --metrics?`,
+    ),
   /** As the supervisor has told of it to a client. */
   ofSupervisor: ({ code, message, ...rest }) => Object.assign(nodeError(Error, code, message), rest),
   badListenFds: ({ code }) =>

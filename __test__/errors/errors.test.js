@@ -124,6 +124,7 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_BAD_REQUEST: () => supervising('BAD_REQUEST'),
   ERR_RUST_CLUSTER_OTHER_USER: () => supervising('OTHER_USER'),
   ERR_RUST_CLUSTER_CONTROL_LOST: () => supervising('CONTROL_LOST'),
+  ERR_RUST_CLUSTER_NO_STATUS: () => supervising('NO_STATUS'),
   ERR_RUST_CLUSTER_BAD_FRAME: () => brokenWorker('unknownKind'),
   ERR_RUST_CLUSTER_FRAME_TOO_LARGE: () => brokenWorker('largeFrame'),
   ERR_RUST_CLUSTER_STRAY_DESCRIPTOR: () => brokenWorker('strayDescriptor'),

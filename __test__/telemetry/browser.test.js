@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
 const { browse, found } = require('../support/browser');
+const { folder, start, SERVER } = require('../supervisor/command');
 const { Cluster, fake } = require('./fake');
 
 const skip = !found && 'there is no Chromium on the PATH';
@@ -149,4 +150,27 @@ test('a connection that is lost is said, and so is that it is back', { skip }, a
   await view(server, LOOKS['live-light'], body, [
     'Failed to load resource: net::ERR_INCOMPLETE_CHUNKED_ENCODING',
   ]);
+});
+
+test('the thread that answers serves it, and a worker that is stopped and killed is seen there', {
+  skip,
+}, async t => {
+  const cwd = folder(t, { 'app.js': SERVER });
+  const supervised = start(t, cwd, ['--name', 'live', '-i', '2', '--metrics', '127.0.0.1:0', 'app.js']);
+  const workers = await supervised.events('ready', 2);
+  await supervised.events('all-ready');
+  const { host, port } = JSON.parse(
+    fs.readFileSync(path.join(cwd, '.runtime/rust-cluster/live.telemetry'), 'utf8'),
+  );
+  await view({ address: `${host}:${port}` }, LOOKS['live-light'], async page => {
+    const state = page.locator('#slots tbody tr').first().locator('td').first();
+    await state.getByText('ready').waitFor();
+    const { pid } = workers.find(({ slot }) => slot === 0);
+    process.kill(pid, 'SIGSTOP');
+    await state.getByText('stuck').waitFor();
+    process.kill(pid, 'SIGKILL');
+    await state.getByText('ready').waitFor();
+    await page.locator('#now').getByText('SIGKILL 1').waitFor();
+    assert.ok((await page.locator('#life svg').first().locator('rect').count()) >= 2);
+  });
 });

@@ -21,13 +21,13 @@ const OWN = [
     argument: 'PATH',
     help: 'watch this, and not all that the program has loaded; more than once',
   },
-  { name: 'json', kind: 'boolean', help: 'the answer of ps, reload, scale and stop as JSON' },
+  { name: 'json', kind: 'boolean', help: 'the answer of ps, top, reload, scale and stop as JSON' },
   { name: 'check', kind: 'boolean', help: 'look at the options, the configuration and the program, and end' },
   { name: 'help', kind: 'boolean', short: 'h', help: 'this text' },
   { name: 'version', kind: 'boolean', short: 'v', help: 'the versions of rust-cluster and Node' },
 ];
 
-const COMMANDS = ['ps', 'reload', 'scale', 'stop'];
+const COMMANDS = ['ps', 'top', 'reload', 'scale', 'stop'];
 
 /** All that stands on a command line, by its name there. */
 const KNOWN = new Map(
@@ -196,9 +196,9 @@ function command(parsed, [name, ...words]) {
     else if (token.kind === 'option')
       throw errors.unknownOption(token.rawName, 'the command line', near(token.rawName, []));
   }
+  const taken = name === 'top' ? ['name', 'cwd', 'telemetry'] : ['name', 'cwd'];
   for (const option of Object.keys(given)) {
-    if (!['name', 'cwd'].includes(option))
-      throw errors.unknownOption(`--${kebab(option)}`, `rust-cluster ${name}`);
+    if (!taken.includes(option)) throw errors.unknownOption(`--${kebab(option)}`, `rust-cluster ${name}`);
   }
   const most = name === 'scale' ? 1 : 0;
   if (name === 'scale') checkScale(operands[0]);
@@ -213,6 +213,7 @@ const asOperand = word => (/^-\d+$/.test(word) ? `\0${word}` : word);
 
 const USAGE = {
   ps: 'followed by a name, or by nothing',
+  top: 'followed by a name, or by nothing',
   reload: 'followed by a name, or by nothing',
   stop: 'followed by a name, or by nothing',
   scale: 'followed by a number (3), or by how many more (+1) or fewer (-1), and perhaps a name',
@@ -231,7 +232,7 @@ function help() {
   });
   return [
     "rust-cluster [options] [Node's options] app.js [its arguments]",
-    'rust-cluster ps | reload | stop [NAME]',
+    'rust-cluster ps | top | reload | stop [NAME]',
     'rust-cluster scale N|+N|-N [NAME]',
     '',
     ...lines,

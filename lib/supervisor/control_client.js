@@ -1,13 +1,13 @@
 'use strict';
 
-// rust-cluster ps, reload, scale, stop: asks a supervisor of this user, by its control socket.
+// rust-cluster ps, reload, scale, stop: asks a supervisor of this user, by its control socket. top: finds where to ask.
 
 const fs = require('node:fs');
 const net = require('node:net');
 const readline = require('node:readline');
 const errors = require('../errors');
 const { load } = require('../native');
-const { folders, fileOf } = require('./control_socket');
+const { folders, fileOf, telemetryFileOf } = require('./control_socket');
 
 /** Nobody listens there any more. */
 const GONE = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR'];
@@ -73,6 +73,27 @@ async function running() {
   return [...names].sort();
 }
 
+/**
+ * Where the telemetry of a supervisor is, as it has said.
+ * @param {string} name
+ * @returns {(import('../telemetry/client').Place & { pid: number }) | undefined}
+ */
+function telemetryOf(name) {
+  for (const folder of folders()) {
+    try {
+      return JSON.parse(fs.readFileSync(telemetryFileOf(folder, name), 'utf8'));
+    } catch {
+      // Not here.
+    }
+  }
+}
+
+/** The names of all supervisors of this user that have said where their telemetry is. */
+function withTelemetry() {
+  const found = folders().flatMap(folder => list(folder).map(entry => entry.match(/^(.*)\.telemetry$/)?.[1]));
+  return [...new Set(found.filter(Boolean))].sort();
+}
+
 function list(folder) {
   try {
     return fs.readdirSync(folder);
@@ -82,4 +103,4 @@ function list(folder) {
   }
 }
 
-module.exports = { ask, running };
+module.exports = { ask, running, telemetryOf, withTelemetry };

@@ -1,10 +1,11 @@
 'use strict';
 
-// rust-cluster ps, reload, scale, stop, as a person sees them.
+// rust-cluster ps, top, reload, scale, stop, as a person sees them.
 
 const configuration = require('./configuration');
-const { ask, running } = require('./control_client');
-const { Output, line, size, time } = require('./output');
+const errors = require('../errors');
+const { ask, running, telemetryOf, withTelemetry } = require('./control_client');
+const { Output, isColoured, line, size, time } = require('./output');
 const { startFolder } = require('./start_folder');
 
 const FAILED = 1;
@@ -15,12 +16,8 @@ const FAILED = 1;
 async function run({ command, given, own, rest }) {
   try {
     if (command === 'ps') await ps(given.name, own.json);
-    else
-      await tell(
-        given.name ?? (await configuration.load({ given, own }, startFolder())).options.name,
-        request(command, rest),
-        own.json,
-      );
+    else if (command === 'top') await top(given, own);
+    else await tell(await nameOf(given, own), request(command, rest), own.json);
   } catch (error) {
     // With --json the supervisor's own answer was printed already.
     if (own.json && !error.printed)
@@ -29,6 +26,10 @@ async function run({ command, given, own, rest }) {
     process.exitCode = FAILED;
   }
 }
+
+/** The one that is named, or that the command would have in this folder. */
+const nameOf = async (given, own) =>
+  given.name ?? (await configuration.load({ given, own }, startFolder())).options.name;
 
 const say = message =>
   process.stdout.write(`${typeof message === 'string' ? message : JSON.stringify(message)}\n`);
@@ -61,6 +62,29 @@ async function ps(name, json) {
   if (json) say(statuses);
   else if (statuses.length === 0) say('No supervisor runs for this user.');
   else say(statuses.map(table).join('\n\n'));
+}
+
+/** Its telemetry is asked, and not the supervisor: that answers while JavaScript hangs. */
+async function top(given, own) {
+  const place = given.telemetry === undefined ? await placeOf(given, own) : reachable(given.telemetry);
+  const colours = isColoured(process.stdout, process.env);
+  await require('../telemetry/top').top(place, { json: own.json, colours });
+}
+
+const reachable = setting =>
+  require('../telemetry/client').reachable(require('../telemetry/setting').telemetrySetting(setting));
+
+/** Where a supervisor has said that its telemetry is. */
+async function placeOf(given, own) {
+  const known = withTelemetry();
+  const name = given.name ?? (known.length === 1 ? known[0] : await nameOf(given, own));
+  const place = telemetryOf(name);
+  if (!place)
+    throw errors.noStatus(
+      `supervisor ${name}`,
+      known.length > 0 ? `those that say it: ${known.join(', ')}` : 'none does',
+    );
+  return place;
 }
 
 const COLUMNS = {

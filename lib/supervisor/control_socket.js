@@ -32,6 +32,9 @@ function folders() {
 
 const fileOf = (folder, name) => path.join(folder, `${name}.sock`);
 
+/** Where a supervisor says at which address its telemetry is: it is to be found while its JavaScript hangs, too. */
+const telemetryFileOf = (folder, name) => path.join(folder, `${name}.telemetry`);
+
 /** Makes a folder for nobody else, or sees that it is one. @throws if it is not */
 function makePrivate(folder) {
   try {
@@ -70,6 +73,7 @@ function open(name) {
 class Control {
   #handle;
   #server;
+  #telemetryFile;
   #conversations = new Set();
 
   constructor(name, file) {
@@ -80,6 +84,15 @@ class Control {
     // Nobody else can have come between: the folder is private.
     fs.chmodSync(file, 0o600);
     this.file = file;
+    this.#telemetryFile = telemetryFileOf(path.dirname(file), name);
+    // Of one that was killed.
+    fs.rmSync(this.#telemetryFile, { force: true });
+  }
+
+  /** Says where the telemetry is. @param {import('../telemetry/client').Place} place */
+  announce(place) {
+    const text = JSON.stringify({ pid: process.pid, ...place });
+    fs.writeFileSync(this.#telemetryFile, text, { mode: 0o600 });
   }
 
   /** Clients that have connected since are served now. @param {(request: object, report: (report: object) => void) => Promise<any>} act */
@@ -99,6 +112,7 @@ class Control {
 
   /** Lets go of the name, and waits until those who were answered have it. */
   async close() {
+    fs.rmSync(this.#telemetryFile, { force: true });
     this.#handle.close();
     this.#server?.close();
     const closed = [...this.#conversations].map(conversation => conversation.closed);
@@ -185,4 +199,4 @@ class Conversation {
   }
 }
 
-module.exports = { open, folders, fileOf };
+module.exports = { open, folders, fileOf, telemetryFileOf };

@@ -162,4 +162,4 @@ class Output {
   }
 }
 
-module.exports = { Output, line, time, size, WORDS, SILENT };
+module.exports = { Output, isColoured, line, time, size, WORDS, SILENT };

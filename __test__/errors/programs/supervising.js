@@ -76,6 +76,9 @@ const WAYS = {
     await new Promise(resolve => server.listen(path.join(runtime, 'rust-cluster', 'shop.sock'), resolve));
     await lib('control_client').ask('shop', { command: 'reload' });
   },
+  NO_STATUS() {
+    throw said([BIN, 'top', 'shop']);
+  },
 };
 
 /** With a program whose first worker is the only one that starts. */

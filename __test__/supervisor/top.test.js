@@ -1,0 +1,100 @@
+'use strict';
+
+// rust-cluster top finds the telemetry of a supervisor, and is answered whatever the supervisor does. What it shows:
+// telemetry/top.test.js.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { test } = require('node:test');
+const { folder, run, start, SERVER } = require('./command');
+
+/** Of a supervisor alone, and not of its workers: the signal has its JavaScript hang for good. */
+const HANG = `if (/rust-cluster\\.js$/.test(process.argv[1]))
+  process.on('SIGUSR2', () => { require('node:fs').writeSync(1, 'hangs\\n'); for (;;); });`;
+
+const fileOf = cwd => path.join(cwd, '.runtime/rust-cluster/shop.telemetry');
+
+/** A supervisor whose telemetry is at a port of its own. */
+async function shop(t, address = '127.0.0.1:0', env = () => {}) {
+  const cwd = folder(t, { 'app.js': SERVER, 'hang.js': HANG });
+  const options = ['--name', 'shop', '-i', '2', '--metrics', address];
+  const supervised = start(t, cwd, [...options, 'app.js'], { env: env(cwd) });
+  await supervised.events('all-ready');
+  return { cwd, supervised };
+}
+
+/** What top says, as JSON. */
+async function status(cwd, args = []) {
+  const { code, stdout, stderr } = await run(cwd, ['top', '--json', ...args]);
+  assert.equal(code, 0, stderr + stdout);
+  return JSON.parse(stdout);
+}
+
+/** That it fails, and why. */
+async function fails(cwd, args, words) {
+  const { code, stderr } = await run(cwd, ['top', ...args]);
+  assert.equal(code, 1);
+  assert.match(stderr, /\[ERR_RUST_CLUSTER_NO_STATUS\]/);
+  assert.match(stderr, words);
+}
+
+test('it finds the only one that tells, one by its name, and one by its address', async t => {
+  const { cwd, supervised } = await shop(t);
+  const { pid } = supervised.process;
+  const { host, port } = JSON.parse(fs.readFileSync(fileOf(cwd), 'utf8'));
+  assert.equal(fs.statSync(fileOf(cwd)).mode & 0o777, 0o600);
+  for (const args of [[], ['shop'], ['--metrics', `${host}:${port}`]]) {
+    const { pid: found, slots } = await status(cwd, args);
+    assert.deepEqual([found, slots.map(({ state }) => state)], [pid, ['ready', 'ready']]);
+  }
+  const { code, stdout } = await run(cwd, ['top', 'shop']);
+  assert.equal(code, 0);
+  assert.match(stdout, /^rust-cluster \S+ {2}pid \d+ {2}up .* {2}ready\n/);
+  assert.equal(stdout.match(/^ +[01] {2}ready /gm).length, 2);
+});
+
+test('it finds a socket by its path', async t => {
+  const { cwd, supervised } = await shop(t, './telemetry.sock');
+  assert.equal((await status(cwd)).pid, supervised.process.pid);
+  assert.equal((await status(cwd, ['--metrics', './telemetry.sock'])).pid, supervised.process.pid);
+});
+
+test('it is answered while the JavaScript of the supervisor hangs', async t => {
+  const { cwd, supervised } = await shop(t, '127.0.0.1:0', where => ({
+    NODE_OPTIONS: `--require ${path.join(where, 'hang.js')}`,
+  }));
+  supervised.process.kill('SIGUSR2');
+  await supervised.until('it hangs', () => supervised.lines.includes('hangs'));
+  assert.deepEqual(
+    (await status(cwd)).slots.map(({ state }) => state),
+    ['ready', 'ready'],
+  );
+});
+
+test('one that has stopped is not found any more, nor one that was killed', async t => {
+  const { cwd, supervised } = await shop(t);
+  supervised.process.kill('SIGTERM');
+  await supervised.end();
+  assert.equal(fs.existsSync(fileOf(cwd)), false);
+  await fails(cwd, ['shop'], /supervisor shop/);
+  const second = start(t, cwd, ['--name', 'shop', '-i', '1', '--metrics', '127.0.0.1:0', 'app.js']);
+  await second.events('all-ready');
+  second.process.kill('SIGKILL');
+  await second.end();
+  await fails(cwd, ['shop'], /ECONNREFUSED/);
+  // The next one of that name tells nothing: what is left is not taken for its word.
+  const third = start(t, cwd, ['--name', 'shop', '-i', '1', 'app.js']);
+  await third.events('all-ready');
+  await fails(cwd, ['shop'], /supervisor shop/);
+});
+
+test('an address at which nobody is, is an error, and so is another option', async t => {
+  const cwd = folder(t, { 'app.js': SERVER });
+  await fails(cwd, ['--metrics', './nobody.sock'], /ENOENT/);
+  const { code, stdout } = await run(cwd, ['top', '--json', '--metrics', './nobody.sock']);
+  assert.equal(code, 1);
+  assert.equal(JSON.parse(stdout).error.code, 'ERR_RUST_CLUSTER_NO_STATUS');
+  const { stderr } = await run(cwd, ['top', '--drain', '5s']);
+  assert.match(stderr, /ERR_RUST_CLUSTER_UNKNOWN_OPTION/);
+});
