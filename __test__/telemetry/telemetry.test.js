@@ -8,7 +8,9 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
+const { freePort } = require('../support/free-port');
 const { run } = require('../support/program');
+const { supervising, program } = require('../supervisor/supervision');
 const { get } = require('../support/http');
 const way = require('../support/way');
 const { ask, until, untilReady, states, samples } = require('./client');
@@ -109,6 +111,48 @@ test('what is counted is what happened, and stays when workers go', { skip }, as
     const { accepted: all, take_seconds: waited, ports: closed } = none.acceptor;
     assert.deepEqual([all, waited.count], [21, 21]);
     assert.deepEqual(closed, [{ address: `127.0.0.1:${port}`, accepted: 21, waiting: 0 }]);
+  });
+});
+
+const SUPERVISED = { exec: program('http.js'), env: { SOCKET: '' }, workers: 2, shutdownDelay: '1h' };
+
+test('a supervisor says how far a reload has come, and that it stops', { skip }, async () => {
+  const port = await freePort();
+  await supervising({ ...SUPERVISED, telemetry: `127.0.0.1:${port}` }, async supervision => {
+    const server = await supervision.port();
+    const started = await until({ port }, 'both serve', status => states(status) === 'ready,ready');
+    assert.equal(started.reload, null);
+    assert.deepEqual(await supervision.call('reload'), { value: { replaced: 2 } });
+    const isDone = ({ exits, reload }) => exits.asked === 2 && reload.state === 'idle';
+    const reloaded = await until({ port }, 'both are replaced', isDone);
+    assert.deepEqual(reloaded.reload, { state: 'idle', done: 2, of: 2 });
+    assert.deepEqual(
+      reloaded.slots.map(({ generation }) => generation),
+      [2, 2],
+    );
+    supervision.call('stop');
+    const stops = await until({ port }, 'it stops', ({ reasons }) => reasons.includes('stopping'));
+    assert.equal(stops.ready, false);
+    assert.equal((await ask({ port }, '/readyz')).status, 503);
+    assert.equal((await get(server)).status, 200);
+    // The second one is at once.
+    supervision.call('stop');
+    await supervision.until('its end', () => supervision.finished !== undefined);
+  });
+});
+
+test('with waitReady a worker is ready once it has said so', { skip }, async () => {
+  const port = await freePort();
+  const exec = path.join(__dirname, 'programs', 'ready.js');
+  await supervising({ exec, workers: 1, waitReady: true, telemetry: { port } }, async supervision => {
+    const listens = () => supervision.stdout.map(line => line.match(/^listens at (\d+)$/)).find(Boolean);
+    const [, server] = await supervision.until('a worker that listens', listens);
+    // That it is online, that it is to listen, and that it does.
+    const hasTold = status => status.slots[0]?.messages.received >= 3;
+    const { ready, slots } = await until({ port }, 'it has told the primary', hasTold);
+    assert.deepEqual([ready, slots[0].state], [false, 'starting']);
+    await get(Number(server));
+    await until({ port }, 'it is ready', status => status.ready);
   });
 });
 

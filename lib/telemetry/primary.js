@@ -91,11 +91,10 @@ class Telemetry {
   }
 }
 
-/** A label's value: there are not many. */
+/** A label's value: there are not many. A supervisor ends by SIGTERM what has left, and does not end by itself. */
 function causeOf({ exitedAfterDisconnect }, code, signal) {
-  if (signal) return signal;
-  if (code !== 0) return 'crash';
-  return exitedAfterDisconnect ? 'asked' : 'exit';
+  if (exitedAfterDisconnect && (signal === 'SIGTERM' || code === 0)) return 'asked';
+  return signal ?? (code === 0 ? 'exit' : 'crash');
 }
 
 /** A supervisor says which worker is ready, how far a reload has come, and that all are to end. */

@@ -1,15 +1,15 @@
 //! The answers, over HTTP.
 //!
 //! Nobody is trusted but to be able to connect. A client that says little, or reads slowly, keeps nobody waiting: there
-//! is room for [`CONNECTIONS`], and where they are all taken the one that came first makes room. Whoever takes longer
-//! than [`PATIENCE`] for a request, or for a part of an answer, is left. What is kept for one is one answer.
+//! is room for [`CONNECTIONS`], and where they are all taken the one that came first makes room, unless it watches or has
+//! just come. Whoever takes longer than [`PATIENCE`] for a request, or for a part of an answer, is left. What is kept for one is one answer.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_io_timeout::TimeoutStream;
 
 use super::exposition::{self, Format};
@@ -42,6 +43,9 @@ const HEAD: usize = 16 * 1024;
 
 /// How long a client may take for the head of a request, and for reading some of an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long everybody is heard, however many come.
+const HEARING: Duration = Duration::from_millis(10);
 
 /// How long nobody is let in where descriptors or memory are missing.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -70,7 +74,9 @@ pub(super) async fn serve(listener: Listener, shared: Arc<Shared>, news: watch::
     let visitors = Arc::new(Visitors::default());
     let answers = Arc::new(Answers { shared, news, watchers: Arc::default() });
     loop {
-        match listener.accept().await {
+        let accepted = listener.accept().await;
+        visitors.make_room().await;
+        match accepted {
             Ok(stream) => visitors.admit(stream, &answers),
             // Of one connection, or for want of descriptors or memory.
             Err(_) => tokio::time::sleep(PAUSE).await,
@@ -81,34 +87,53 @@ pub(super) async fn serve(listener: Listener, shared: Arc<Shared>, news: watch::
 /// Who is connected, in the order in which they came.
 #[derive(Default)]
 struct Visitors {
-    all: Mutex<BTreeMap<u64, AbortHandle>>,
+    all: Mutex<BTreeMap<u64, Visitor>>,
+}
+
+struct Visitor {
+    since: Instant,
+    /// Whether it is told what is new.
+    watches: Arc<AtomicBool>,
+    task: AbortHandle,
 }
 
 impl Visitors {
-    fn admit(self: &Arc<Self>, stream: Box<dyn Stream>, answers: &Arc<Answers>) {
-        let (visitors, answers) = (Arc::clone(self), Arc::clone(answers));
-        let mut all = self.all.lock();
-        if all.len() >= CONNECTIONS {
-            if let Some((_, first)) = all.pop_first() {
-                first.abort();
-            }
+    /// Ends the first one where there are too many. Watchers are fewer than there is room for.
+    async fn make_room(&self) {
+        let Some((number, since)) = self.first_of_too_many() else { return };
+        tokio::time::sleep_until(since + HEARING).await;
+        if let Some(first) = self.all.lock().remove(&number) {
+            first.task.abort();
         }
+    }
+
+    fn first_of_too_many(&self) -> Option<(u64, Instant)> {
+        let all = self.all.lock();
+        let mut others = all.iter().filter(|(_, visitor)| !visitor.watches.load(Ordering::Relaxed));
+        (all.len() >= CONNECTIONS).then(|| others.next().map(|(number, visitor)| (*number, visitor.since)))?
+    }
+
+    fn admit(self: &Arc<Self>, stream: Box<dyn Stream>, answers: &Arc<Answers>) {
+        let (visitors, answers, watches) = (Arc::clone(self), Arc::clone(answers), Arc::new(AtomicBool::new(false)));
+        let is_watcher = Arc::clone(&watches);
+        let mut all = self.all.lock();
         let number = all.last_key_value().map_or(0, |(last, _)| last + 1);
         let task = tokio::spawn(async move {
             // How it has ended concerns nobody.
-            let _ = converse(stream, answers).await;
+            let _ = converse(stream, answers, is_watcher).await;
             visitors.all.lock().remove(&number);
         });
-        all.insert(number, task.abort_handle());
+        all.insert(number, Visitor { since: Instant::now(), watches, task: task.abort_handle() });
     }
 }
 
-async fn converse(stream: Box<dyn Stream>, answers: Arc<Answers>) -> hyper::Result<()> {
+async fn converse(stream: Box<dyn Stream>, answers: Arc<Answers>, watches: Arc<AtomicBool>) -> hyper::Result<()> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(PATIENCE));
     let service = service_fn(move |request| {
-        let answers = Arc::clone(&answers);
-        async move { Ok::<_, Infallible>(answers.to(&request)) }
+        let response = answers.to(&request);
+        watches.store(matches!(response.body(), Answer::Events(_)), Ordering::Relaxed);
+        async move { Ok::<_, Infallible>(response) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

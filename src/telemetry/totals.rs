@@ -85,3 +85,29 @@ impl Totals {
         self.cpu += other.cpu;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn whatever_a_worker_writes_no_counter_goes_down() {
+        let (board, memory) = Board::new().unwrap();
+        let worker = std::fs::File::from(memory.as_fd().try_clone_to_owned().unwrap());
+        let mut totals = Totals::default();
+        let mut before = totals.clone();
+        for byte in [0, 1, 0xff, 0x7f, 0, 2, 0xfe] {
+            worker.write_all_at(&[byte; 4096], 0).unwrap();
+            totals.note_board(&board);
+            let all =
+                |totals: &Totals| [vec![totals.taken, totals.busy, totals.waited], totals.waits.to_vec()].concat();
+            for (now, then) in all(&totals).into_iter().zip(all(&before)) {
+                assert!(now >= then && now < 1 << 53, "{byte}: {now} after {then}");
+            }
+            before.clone_from(&totals);
+        }
+        assert!(totals.taken > 1 << 52);
+    }
+}

@@ -3,7 +3,8 @@
 // The cluster that most attacks are on: WORKERS workers that answer each connection with their number, after
 // WORK milliseconds of the processor's time and DELAY milliseconds of waiting, and then say what is said to them; and
 // the commands that the attacks need. LISTEN are the addresses to listen on, MOST the maxConnections of the workers'
-// servers, by turns (0: no limit). KIND: the class of the servers, see ../web; they answer requests then. With KINDS the primary has descriptors of each kind of its own.
+// servers, by turns (0: no limit). KIND: the class of the servers, see ../web; they answer requests then. With KINDS the primary has descriptors of each kind of its own, with
+// TELEMETRY it has telemetry, and says where.
 
 const { spawn } = require('node:child_process');
 const dgram = require('node:dgram');
@@ -14,7 +15,19 @@ const { Worker } = require('node:worker_threads');
 const web = require('../web');
 const { cluster, say, note, obey, spin } = require('./tether');
 
-const { WORKERS = '4', REFORK, DEAF, KINDS, BUSY, WORK = '0', DELAY = '0', MOST, LISTEN, KIND } = process.env;
+const {
+  WORKERS = '4',
+  REFORK,
+  DEAF,
+  KINDS,
+  BUSY,
+  WORK = '0',
+  DELAY = '0',
+  MOST,
+  LISTEN,
+  KIND,
+  TELEMETRY,
+} = process.env;
 
 if (cluster.isPrimary) primary();
 else worker();
@@ -85,7 +98,9 @@ function primary() {
   cluster.on('exit', worker => {
     if (REFORK && !worker.exitedAfterDisconnect) fork();
   });
+  if (TELEMETRY) cluster.setupPrimary({ telemetry: { port: 0 } });
   for (let i = 0; i < Number(WORKERS); i++) fork();
+  if (TELEMETRY) say('telemetry', { address: require('../../../telemetry').address() });
   if (KINDS) openKinds();
 
   obey({

@@ -162,3 +162,27 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connections::listen::Request;
+    use crate::connections::policy::Dispatch;
+
+    #[test]
+    fn addresses_are_bounded() {
+        let mut past = Past::default();
+        for number in 0..1000 {
+            let path = std::path::PathBuf::from(format!("\0rust-cluster-{}-{number}", std::process::id()));
+            let mut listener = Listener::new(Opened::bind(&Request::Unix { path }).unwrap(), Dispatch::default());
+            assert!(
+                listener.name.ends_with(&format!("-{number}")) && listener.name.starts_with('@'),
+                "{}",
+                listener.name
+            );
+            listener.accepted = 1;
+            past.keep_listener(&listener);
+        }
+        assert_eq!((past.accepted.len(), past.accepted[OTHERS]), (ADDRESSES + 1, 1000 - ADDRESSES as u64));
+    }
+}
