@@ -34,6 +34,7 @@ const cases = [
   require('./spread'),
   require('./busy'),
   require('./syscalls'),
+  require('./telemetry'),
 ];
 
 module.exports = cases;

@@ -1,0 +1,84 @@
+'use strict';
+
+const http = require('node:http');
+const { setTimeout: sleep } = require('node:timers/promises');
+
+const { withProgram } = require('../measure/program');
+const proc = require('../../__test__/support/proc');
+
+const WORKERS = 32;
+
+/** How often each is asked. */
+const SCRAPES = 200;
+const AGGREGATED = 20;
+
+/** For how long the primary spins. */
+const SPIN = 3000;
+
+const milliseconds = title => ({ title, unit: 'ms', better: 'lower' });
+
+/** Asks for metrics; how long the whole answer took, and whether it was one. */
+function scrape(port, path = '/') {
+  return new Promise((resolve, reject) => {
+    const begin = performance.now();
+    const request = http.get({ host: '127.0.0.1', port, path, agent: false }, response => {
+      let text = '';
+      response.setEncoding('utf8').on('data', part => {
+        text += part;
+      });
+      response.on('end', () =>
+        resolve({ took: performance.now() - begin, status: response.statusCode, text }),
+      );
+    });
+    request.on('error', reject);
+  });
+}
+
+/** The 99th percentile of so many scrapes. */
+async function slowest(port, count, path) {
+  const times = [];
+  for (let left = count; left > 0; left--) {
+    const { took, status, text } = await scrape(port, path);
+    if (path && (status !== 200 || !text.includes(`slot="${WORKERS - 1}"`)))
+      throw new Error(`no metrics: ${status}`);
+    times.push(took);
+  }
+  times.sort((one, other) => one - other);
+  return times[Math.ceil(count * 0.99) - 1];
+}
+
+async function sample(rival) {
+  return withProgram('telemetry', rival, async program => {
+    const { pids, telemetry, aggregator } = await program.start({ workers: WORKERS });
+    const ours = () => slowest(telemetry, SCRAPES, '/metrics');
+    const figures = { idle: await ours(), aggregator: await slowest(aggregator, AGGREGATED) };
+    proc.stop(pids[0]);
+    figures.oneStopped = await ours();
+    figures.aggregatorOneStopped = await slowest(aggregator, 1);
+    pids.forEach(proc.stop);
+    figures.allStopped = await ours();
+    for (const pid of pids) proc.signal(pid, 'SIGCONT');
+    await program.ask('spin', { milliseconds: SPIN });
+    await sleep(200);
+    figures.primarySpins = await ours();
+    figures.aggregatorPrimarySpins = await slowest(aggregator, 1);
+    return { figures };
+  });
+}
+
+module.exports = {
+  name: 'telemetry',
+  title: `Metrics of ${WORKERS} workers, the 99th percentile of ${SCRAPES} scrapes; and prom-client's aggregator beside`,
+  verified: 'that each answer has every slot',
+  rivals: ['rust-rr'],
+  figures: {
+    idle: milliseconds('all idle'),
+    oneStopped: milliseconds('one worker stopped'),
+    allStopped: milliseconds('all workers stopped'),
+    primarySpins: milliseconds('the primary in a loop'),
+    aggregator: milliseconds(`prom-client, all idle (${AGGREGATED} scrapes)`),
+    aggregatorOneStopped: milliseconds('prom-client, one worker stopped (one scrape)'),
+    aggregatorPrimarySpins: milliseconds('prom-client, the primary in a loop (one scrape)'),
+  },
+  sample,
+};
