@@ -100,3 +100,40 @@ impl Topics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many notices; counts what was missed.
+    #[derive(Default)]
+    struct Room {
+        left: usize,
+        missed: Vec<u64>,
+    }
+
+    impl Outbox for Room {
+        fn offer(&mut self, _to: Member, _notice: &Notice<'_>) -> bool {
+            let takes = self.left > 0;
+            self.left -= usize::from(takes);
+            takes
+        }
+
+        fn send(&mut self, _to: Member, notice: &Notice<'_>) {
+            let Notice::Missed { count, .. } = notice else { panic!("{notice:?}") };
+            self.missed.push(*count);
+        }
+    }
+
+    #[test]
+    fn each_gap_is_told_once() {
+        let (mut topics, mut room) = (Topics::default(), Room::default());
+        topics.subscribe(1, "a").unwrap();
+        for (left, published) in [(1, 3), (0, 4), (5, 5), (0, 1)] {
+            room.left = left;
+            (0..published).for_each(|_| topics.publish(2, 0, "a", b"", &mut room));
+            topics.caught_up(1, &mut room);
+        }
+        assert_eq!(room.missed, [2, 4, 1]);
+    }
+}

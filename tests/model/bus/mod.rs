@@ -17,7 +17,8 @@ use super::config;
 /// Bytes that the store keeps: four small entries.
 const STORED: usize = 1100;
 
-const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Few, so that members meet.
+const NAMES: [&str; 2] = ["a", "b"];
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -85,10 +86,10 @@ fn said() -> impl Strategy<Value = Said> {
     ];
     let ttl = prop_oneof![Just(0u64), 1..20u64];
     prop_oneof![
-        2 => name.clone().prop_map(Said::Subscribe),
+        3 => name.clone().prop_map(Said::Subscribe),
         1 => name.clone().prop_map(Said::Unsubscribe),
         4 => name.clone().prop_map(Said::Publish),
-        2 => name.clone().prop_map(Said::Serve),
+        3 => name.clone().prop_map(Said::Serve),
         1 => name.clone().prop_map(Said::Retire),
         4 => (id.clone(), to, name.clone()).prop_map(|(id, to, name)| Said::Ask(id, to, name)),
         1 => id.clone().prop_map(Said::Forget),
@@ -144,7 +145,8 @@ proptest! {
         let (mut house, mut naive) = (House::new(STORED), Naive::new(STORED));
         let (mut told, mut expected) = (Told::default(), Told::default());
         let (mut members, mut last, mut now) = (Vec::new(), 0, 0);
-        for (number, step) in steps.iter().enumerate() {
+        let joins = [Step::Join, Step::Join, Step::Join, Step::Join];
+        for (number, step) in joins.iter().chain(&steps).enumerate() {
             match step {
                 Step::Join if members.len() < 5 => {
                     last += 1;
