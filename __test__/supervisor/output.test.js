@@ -7,6 +7,8 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
 const { SILENT, WORDS, line } = require('../../lib/supervisor/output');
+const { Child } = require('../support/child');
+const { readSlowly } = require('../support/slow-reader');
 
 const ROOT = path.join(__dirname, '..', '..');
 
@@ -95,4 +97,37 @@ test('no event prints what it does not know', () => {
   Object.assign(all, { message: 'm', socket: 's', address: 'a', files: ['a'], doing: 'waits' });
   for (const event of Object.keys(WORDS))
     assert.doesNotMatch(line({ ...all, event }), /undefined|NaN|null/, event);
+});
+
+const printing = (...args) =>
+  new Child([path.join(__dirname, 'programs', 'lines.js'), ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+
+/** What comes of lines that are read slowly, until their end: by name, the places. */
+async function slowly(child) {
+  const places = {};
+  child.take(child.process.stderr, text => {
+    const { event, place } = JSON.parse(text);
+    places[event] ??= [];
+    places[event].push(place);
+  });
+  readSlowly(child.process.stderr);
+  await child.close;
+  return places;
+}
+
+const upTo = count => Array.from({ length: count }, (_, place) => place);
+
+test('its lines stay whole among those of others, however slow their reader is', async () => {
+  const all = upTo(2000);
+  assert.deepEqual(await slowly(printing('one', 2000, 'other')), { one: all, other: all });
+});
+
+test('it exits when its lines are written', async () => {
+  assert.deepEqual(await slowly(printing('one', 300)), { one: upTo(300) });
+});
+
+test('it exits though nobody reads its lines', async () => {
+  const child = printing('one', 300);
+  assert.deepEqual(await child.exit, [0, null]);
+  await child.stop();
 });

@@ -38,14 +38,14 @@ async function main(words, getSupervise) {
     return await supervise(parsed, start, loaded, output, getSupervise());
   } catch (error) {
     output.error(error);
-    return end(USAGE);
+    return end(output, USAGE);
   }
 }
 
 const say = text => void process.stdout.write(`${text}\n`);
 
-/** Ends once the streams have what was written. */
-const end = code => void process.exit(code);
+/** Ends once its lines are written. */
+const end = (output, code) => output.written().then(() => process.exit(code));
 
 /** --check */
 function check({ options, file }) {
@@ -99,7 +99,7 @@ async function supervise(parsed, start, loaded, output, startSupervisor) {
   const forced = onSignals(supervisor);
   const code = await supervisor.finished;
   await control?.close();
-  end(forced() ?? code);
+  await end(output, forced() ?? code);
 }
 
 /** Says where the telemetry is, as soon as it is there: it may have to wait for its address. */

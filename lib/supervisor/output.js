@@ -3,6 +3,7 @@
 // What the command prints: a line an event, for people or as JSON.
 
 const { WriteStream } = require('node:tty');
+const { Lines } = require('./lines');
 
 const [RED, GREEN, YELLOW, GREY] = [31, 32, 33, 90];
 
@@ -130,7 +131,7 @@ function printable(text) {
 }
 
 class Output {
-  #stream;
+  #lines;
   #format;
   #coloured;
 
@@ -139,7 +140,7 @@ class Output {
    * @param {'text' | 'json'} [format]
    */
   constructor(stream, format = 'text') {
-    this.#stream = stream;
+    this.#lines = new Lines(stream);
     this.#format = format;
     this.#coloured = isColoured(stream, process.env);
     // Whoever reads it may go; the server does not.
@@ -150,15 +151,20 @@ class Output {
   print(report) {
     const timed = { time: Date.now(), ...report };
     const text = this.#format === 'json' ? JSON.stringify(timed) : line(timed, this.#coloured);
-    if (text !== undefined) this.#stream.write(`${text}\n`);
+    if (text !== undefined) this.#lines.write(text);
   }
 
   /** @param {Error & { code?: string, lines?: string[] }} error `lines` are a worker's last words */
   error({ code, message, lines = [] }) {
     if (this.#format === 'json')
       this.print({ event: 'error', code, message, ...(lines.length > 0 && { lines }) });
-    else this.#stream.write(`rust-cluster: ${printable(message)}${code ? ` [${code}]` : ''}\n`);
-    if (this.#format === 'text') for (const words of lines) this.#stream.write(`  ${printable(words)}\n`);
+    else this.#lines.write(`rust-cluster: ${printable(message)}${code ? ` [${code}]` : ''}`);
+    if (this.#format === 'text') for (const words of lines) this.#lines.write(`  ${printable(words)}`);
+  }
+
+  /** When the kernel has all that was printed, or nobody reads it. */
+  written() {
+    return this.#lines.written();
   }
 }
 
