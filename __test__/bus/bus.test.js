@@ -176,7 +176,7 @@ test('values and counters are kept for a while, in a bounded memory', { skip }, 
     ),
     deleted: [true, false, 'undefined'],
     counted: [{ value: 1, ttl: 0 }, { value: -2, ttl: 0 }, -2],
-    lives: [20, 2, true],
+    lives: [3_600_000, 2, true],
     gone: 1,
     kept: 2,
     key: wrong(

@@ -63,12 +63,18 @@ class Client {
   }
 }
 
-/** Clients one after the other until all workers are full. */
-async function fill(port, count) {
+/**
+ * Clients one after the other until all workers are full. `patient`: none is refused. Else one may be while a worker has
+ * no processor, and so takes nothing.
+ */
+async function fill(port, count, patient = true) {
   const clients = [];
-  for (let i = 0; i < count; i++) {
-    clients.push(new Client(port));
-    await clients.at(-1).served;
+  while (clients.length < count) {
+    const client = new Client(port);
+    const isServed = await client.served.then(Boolean, error => {
+      if (patient) throw error;
+    });
+    if (isServed) clients.push(client);
   }
   return clients;
 }
@@ -102,7 +108,7 @@ for (const serves of ['tcp', 'http', 'https']) {
         return { id, open };
       });
       const all = await Promise.all(burst);
-      assert.deepEqual([...new Set(all.map(({ id }) => id))].toSorted(), [1, 2]);
+      assert.ok(all.every(({ id }) => id === 1 || id === 2));
       assert.ok(Math.max(...all.map(({ open }) => open)) <= most);
     });
   });
@@ -220,7 +226,7 @@ for (const [refuseWith, answer] of [
   test(`who has waited for too long gets: ${refuseWith}`, { skip }, async () => {
     const dispatch = { maxConnections: 1, queueTimeout: 100, refuseWith };
     await limited(dispatch, {}, async ([port], program) => {
-      const held = await fill(port, 2);
+      const held = await fill(port, 2, false);
       const refused = await whileStopped(program, () => Array.from({ length: 20 }, () => new Client(port)));
       await Promise.all(refused.map(({ closed }) => closed));
       for (const { text } of refused) assert.match(text, answer);
@@ -231,7 +237,7 @@ for (const [refuseWith, answer] of [
 
 test('where nobody is to wait a client is refused at once', { skip }, async () => {
   await limited({ maxConnections: 1, queueTimeout: 0, refuseWith: 503 }, {}, async ([port], program) => {
-    const held = await fill(port, 2);
+    const held = await fill(port, 2, false);
     const [refused] = await whileStopped(program, () => [new Client(port)]);
     await refused.says(/^HTTP\/1.1 503 /);
     destroyAll(held);

@@ -478,9 +478,10 @@ cases({
         await store.increment('n', { by: -3 }),
         await store.get('n'),
       ]);
-      const { ttl } = await store.increment('soon', { ttl: 20 });
-      const second = await store.increment('soon', { ttl: 60_000 });
-      say('lives', [ttl, second.value, second.ttl <= 20]);
+      const { ttl } = await store.increment('later', { ttl: 3_600_000 });
+      const second = await store.increment('later', { ttl: 7_200_000 });
+      say('lives', [ttl, second.value, second.ttl <= ttl]);
+      await store.increment('soon', { ttl: 20 });
       while ((await store.get('soon')) !== undefined) await turn();
       say('gone', (await store.increment('soon', { ttl: 60_000 })).value);
       await store.set('kept', 1, { ttl: 1 });
