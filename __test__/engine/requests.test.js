@@ -197,6 +197,19 @@ test('an upgraded connection stays, whatever is said on it', { skip }, () =>
   ),
 );
 
+test('of a connection that is reset between two requests the server is told so', { skip }, () =>
+  kept(per('socket.io'), {}, ({ port, program }) =>
+    connection(port, async (socket, expect) => {
+      for (const slot of ['0', '1']) {
+        socket.write(head(`${slot}~a`));
+        assert.equal(await expect(SLOT), slot);
+      }
+      socket.resetAndDestroy();
+      await program.lines(/^client: ECONNRESET$/);
+    }),
+  ),
+);
+
 test('who a proxy has said the client is, it is for each worker', { skip }, () =>
   kept(per('socket.io', { proxyProtocol: ['127.0.0.1'] }), {}, ({ port }) =>
     connection(port, async (socket, expect) => {

@@ -35,7 +35,7 @@ class Requests {
    *   descriptor to the primary; `false` if there is none to be had
    */
   constructor(slot, sticky, passOn) {
-    this.#native = new native.Requests(slot, sticky, number => this.#onrequest(number));
+    this.#native = new native.Requests(slot, sticky, (number, isReset) => this.#onrequest(number, isReset));
     this.#passOn = passOn;
   }
 
@@ -64,14 +64,14 @@ class Requests {
     if (this.#between.delete(number) && this.#between.size === 0) this.#native.setReference(false);
   }
 
-  #onrequest(number) {
+  #onrequest(number, isReset) {
     const socket = this.#between.get(number);
     this.#forget(number);
     if (!socket?._handle) return;
     const { led, peer } = known.get(socket._handle);
     const { fd } = socket._handle;
     const isLed = led && performance.now() - led.at < LED;
-    if (this.#native.isOurs(fd, isLed ? led.hash : 0)) return read(socket);
+    if (isReset || this.#native.isOurs(fd, isLed ? led.hash : 0)) return read(socket);
     this.#native.forget(fd);
     // The client sees nothing of it: what it is connected to is open elsewhere.
     if (this.#passOn(socket, peer)) socket.destroy();

@@ -30,8 +30,8 @@ pub struct Requests {
 
 #[napi]
 impl Requests {
-    /// `onrequest(number)` is called once for each connection that is watched, when something has come on it or it has
-    /// ended.
+    /// `onrequest(number, isReset)` is called once for each connection that is watched, when something has come on it or
+    /// it has ended. One that was reset is not to be looked at: to look takes the error from who reads.
     #[napi(constructor)]
     pub fn new(env: Env, slot: u32, sticky: Sticky, onrequest: Function<'_>) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|errno| Error::os("epoll_create1", errno))?;
@@ -45,7 +45,8 @@ impl Requests {
                 // What cannot be had now is reported again.
                 let count = epoll.wait(&mut events, EpollTimeout::ZERO).unwrap_or_default();
                 for event in &events[..count] {
-                    onrequest.call(&[event.data() as i32]);
+                    let is_reset = event.events().contains(EpollFlags::EPOLLERR);
+                    onrequest.call(&[event.data() as i32, is_reset.into()]);
                 }
             }
         };

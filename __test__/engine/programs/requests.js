@@ -1,7 +1,8 @@
 'use strict';
 
 // Workers (2, or WORKERS) under the settings in DISPATCH. Each answers who it is, who its client is, and how much it was
-// sent; `/early` before the body is read; `/close` as its server closes, and no connection. On an upgrade it repeats what is said. One that ends is replaced.
+// sent; `/early` before the body is read; `/close` as its server closes, and no connection. It tells of its clients' errors.
+// On an upgrade it repeats what is said. One that ends is replaced.
 
 const http = require('node:http');
 const net = require('node:net');
@@ -37,6 +38,10 @@ if (cluster.isPrimary) {
       `HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n${cluster.worker.slot}`,
     );
     socket.pipe(socket);
+  });
+  server.on('clientError', ({ code }, socket) => {
+    console.log(`client: ${code}`);
+    socket.destroy();
   });
   server.listen(0, '127.0.0.1');
 }
