@@ -83,6 +83,12 @@ module.exports = {
         "messages of workers, else the length of V8's longest string. Send it in pieces, or as a file, or raise " +
         'maxMessageSize.',
     ),
+  busMessageTooLarge: (size, limit) =>
+    nodeError(
+      RangeError,
+      'ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE',
+      `A value of ${size} bytes is too large for rust-cluster/bus; the limit is ${limit}. Share it in pieces, or as a file`,
+    ),
   badSchedulingPolicy: value =>
     nodeError(Error, 'ERR_INTERNAL_ASSERTION', `Bad cluster.schedulingPolicy: ${inspect(value)}`),
   /** As the permission model of Node >= 25 has it; what earlier ones refuse, Node itself does. */
@@ -373,6 +379,19 @@ module.exports = {
       'ERR_RUST_CLUSTER_NO_BUS',
       `its rust-cluster/bus speaks protocol ${theirs}, the primary's ${ours}: the package was replaced under the ` +
         'primary. Start the primary anew',
+    ),
+  joinedTooOften: most => new Error(`it has joined ${most} times already`),
+  noBusHere: where =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_NO_BUS',
+      `rust-cluster/bus needs Node on Linux, and this is ${where}: Node's own cluster serves here, and has no bus`,
+    ),
+  busIsFull: (queued, limit) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_QUEUE_FULL',
+      `${queued} bytes wait for the primary's bus, which reads none; the limit is ${limit}: the primary is stopped`,
     ),
   busGone: () => nodeError(Error, 'ERR_RUST_CLUSTER_BUS_GONE', 'The primary has ended, and the bus with it'),
   busRefused: why =>

@@ -23,7 +23,7 @@ class Serializer extends DefaultSerializer {
  */
 function toBytes(value) {
   const bytes = isJson(value) ? text(JSON.stringify(value)) : serialized(value);
-  if (bytes.length > LONGEST_DATA) throw errors.messageTooLarge(bytes.length, LONGEST_DATA);
+  if (bytes.length > LONGEST_DATA) throw errors.busMessageTooLarge(bytes.length, LONGEST_DATA);
   return bytes;
 }
 
@@ -51,30 +51,39 @@ function fromBytes(bytes) {
   return deserializer.readValue();
 }
 
-const STANDARD = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+const STANDARD = new Map(
+  [Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map(it => [it.name, it]),
+);
 
-/** The bytes of why there is no answer. V8's copy of an error has no code, and it cannot copy them all. */
+/** The bytes of why there is no answer, or of why that cannot be told: somebody waits for it. */
 function reasonToBytes(reason) {
-  if (!(reason instanceof Error)) {
+  try {
+    return reasonAsItIs(reason);
+  } catch (error) {
     try {
-      return toBytes({ reason });
-    } catch (error) {
-      return reasonToBytes(error);
+      return reasonAsItIs(error);
+    } catch {
+      return reasonAsItIs(errors.notCloned('The reason could not be cloned.'));
     }
   }
-  const { name, message, stack, code } = reason;
-  const ofWeb = reason instanceof DOMException;
-  return toBytes({
-    error: { name: `${name}`, message: `${message}`, stack: `${stack}`, ofWeb, code: `${code ?? ''}` },
-  });
 }
 
+/** V8's copy of an error has no code, and it cannot copy them all. */
+function reasonAsItIs(reason) {
+  if (!(reason instanceof Error)) return toBytes({ reason });
+  const [name, message, stack, code] = [reason.name, reason.message, reason.stack, reason.code ?? ''].map(
+    String,
+  );
+  return toBytes({ error: { name, message, stack, ofWeb: reason instanceof DOMException, code } });
+}
+
+/** @throws if nobody of ours has written them */
 function reasonFromBytes(bytes) {
   const { error: told, reason } = fromBytes(bytes);
   if (!told) return reason;
   const { name, message, stack, ofWeb, code } = told;
   if (ofWeb) return new DOMException(message, name);
-  const error = new (STANDARD[name] ?? Error)(message);
+  const error = new (STANDARD.get(name) ?? Error)(message);
   Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true });
   if (error.name !== name)
     Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });

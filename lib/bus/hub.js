@@ -2,15 +2,27 @@
 
 // The hub, in the primary: a thread that is started when the first process joins.
 
+const cluster = require('node:cluster');
+
 const errors = require('../errors');
 const native = require('../native').load();
 const { PRIMARY, PROTOCOL } = require('./protocol');
 
-let hub;
+/** Where it is for all copies of this package that the primary has loaded: one of them has forked the workers. */
+const HUB = Symbol.for('rust-cluster.hub');
+
+/** How often a worker may join: once with each copy of this package. */
+const MOST_JOINS = 16;
+
+/** @type {WeakMap<object, number>} */
+const joins = new WeakMap();
 
 /** @returns {number} a descriptor */
 function join(place) {
-  hub ??= new native.Hub();
+  if (!cluster[HUB])
+    Object.defineProperty(cluster, HUB, { value: { hub: new native.Hub(), protocol: PROTOCOL } });
+  const { hub, protocol } = cluster[HUB];
+  if (protocol !== PROTOCOL) throw errors.otherBus(PROTOCOL, protocol);
   return hub.join(place);
 }
 
@@ -30,11 +42,14 @@ function joinOfPrimary(joined) {
  * @param {import('../channel/channel').Channel} channel
  * @param {{ seq: number, protocol: number }} message
  */
-function joinWorker({ slot }, channel, message) {
+function joinWorker(worker, channel, message) {
   let fd = -1;
   try {
+    const count = (joins.get(worker) ?? 0) + 1;
+    joins.set(worker, count);
+    if (count > MOST_JOINS) throw errors.joinedTooOften(MOST_JOINS);
     if (message.protocol !== PROTOCOL) throw errors.otherBus(message.protocol, PROTOCOL);
-    fd = join(slot);
+    fd = join(worker.slot);
   } catch ({ message: failed }) {
     channel.answer(message, { failed });
     return;

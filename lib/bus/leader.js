@@ -13,6 +13,15 @@ const PREFIX = 'leader:';
 /** What a worker emits on its cluster object when it is told to leave. */
 const LEAVING = Symbol.for('rust-cluster.leaving');
 
+/** What tells each that leads, or waits for it, that the worker leaves; and whether it does. */
+const leaders = new Set();
+let leaving = false;
+
+cluster.once(LEAVING, () => {
+  leaving = true;
+  for (const leave of leaders) leave();
+});
+
 /**
  * Waits until this process leads, and calls `lead`: it leads until what that returns has settled. The signal tells that it
  * is to stop: the worker leaves, `signal` says so, or there is no hub any more.
@@ -24,16 +33,25 @@ async function leader(name, options, lead) {
   if (typeof options === 'function') return leader(name, {}, options);
   const { signal } = options ?? {};
   if (typeof lead !== 'function') throw errors.badLeader(lead);
-  const leaving = new AbortController();
-  const leave = () => leaving.abort(errors.workerLeaves());
-  cluster.once(LEAVING, leave);
-  const end = AbortSignal.any([leaving.signal, ...(signal ? [signal] : [])]);
+  const end = new AbortController();
+  const endWith = other => {
+    const abort = () => end.abort(other.reason);
+    if (other.aborted) abort();
+    else other.addEventListener('abort', abort, { once: true });
+    return () => other.removeEventListener('abort', abort);
+  };
+  const leave = () => end.abort(errors.workerLeaves());
+  leaders.add(leave);
+  if (leaving) leave();
+  const letGo = signal && endWith(signal);
   try {
-    return await locks.request(`${PREFIX}${name}`, { signal: end }, (_lock, lost) =>
-      lead(AbortSignal.any([end, lost])),
-    );
+    return await locks.request(`${PREFIX}${name}`, { signal: end.signal }, (_lock, lost) => {
+      endWith(lost);
+      return lead(end.signal);
+    });
   } finally {
-    cluster.removeListener(LEAVING, leave);
+    leaders.delete(leave);
+    letGo?.();
   }
 }
 

@@ -3,6 +3,8 @@
 // Locks that all processes of the cluster know: the interface of the Web Locks API. The hub knows who holds one, and the
 // kernel tells it when that process ends.
 
+const { AsyncResource } = require('node:async_hooks');
+
 const errors = require('../errors');
 const { ask, thisMember } = require('./member');
 const { WISH, checkName, say } = require('./protocol');
@@ -54,7 +56,8 @@ function request(name, { mode = 'exclusive', ifAvailable = false, steal = false,
       reject(reason);
       return true;
     };
-    const use = async lock => {
+    // The hub's word comes from outside: what was asked for is used where it was asked for.
+    const use = AsyncResource.bind(async lock => {
       signal?.removeEventListener('abort', abort);
       try {
         resolve(await callback(lock, lost.signal));
@@ -62,12 +65,13 @@ function request(name, { mode = 'exclusive', ifAvailable = false, steal = false,
         reject(reason);
       }
       if (lock && !lost.signal.aborted) giveBack();
-    };
+    });
     const giveBack = () => {
       member.forget(id);
       member.mention(say.unlock(id));
     };
     const abort = () => {
+      if (held) return;
       giveBack();
       reject(signal.reason);
     };
@@ -90,7 +94,7 @@ function request(name, { mode = 'exclusive', ifAvailable = false, steal = false,
       notice => heard[notice.is](notice),
       true,
     );
-    signal?.addEventListener('abort', () => held || abort(), { once: true });
+    signal?.addEventListener('abort', abort, { once: true });
   });
 }
 

@@ -8,17 +8,22 @@ const cluster = require('node:cluster');
 const { isMainThread } = require('node:worker_threads');
 
 const errors = require('../errors');
-const native = require('../native').load();
+const { load, runtime } = require('../native');
 const { PROTOCOL, read } = require('./protocol');
+
+const native = load();
 
 /** What `Channel.read` returns: see src/node/channel/found.rs. */
 const END = -1;
 
-/** Bytes that may wait for the hub, which reads whatever the primary does: it is stopped, or gone. */
+/** Bytes that may wait for the hub, which reads whatever the primary does: it is stopped, then. */
 const MOST_QUEUED = 256 * 1024 * 1024;
 
 /** How many times messages are taken at a call of Rust's. */
 const RUNS = 8;
+
+/** Bytes of a buffer that is kept for what comes next. */
+const LARGEST_SCRATCH = 2 * 1024 * 1024;
 
 class Member {
   /** @type {Record<string, (notice: object) => void>} Called with what is no answer, by what it is. */
@@ -30,6 +35,8 @@ class Member {
   #take;
   #scratch;
   #ended;
+  /** Bytes that waited for the hub when we last looked. */
+  #queued = 0;
   /** What was said before the hub could be told. */
   #unsaid = [];
   /** Who waits for the hub's word, by the number of the question. */
@@ -52,13 +59,19 @@ class Member {
   tell(command) {
     if (this.#ended) throw this.#ended;
     this.#connect();
+    if (this.#queued > MOST_QUEUED) this.#checkQueue();
     if (this.#channel) this.#send(command);
     else this.#unsaid.push(command);
   }
 
+  #checkQueue() {
+    this.#queued = this.#channel?.queued ?? 0;
+    if (this.#queued > MOST_QUEUED) throw errors.busIsFull(this.#queued, MOST_QUEUED);
+  }
+
   #send(command) {
     try {
-      this.#channel.sendAdvanced(command, -1);
+      this.#queued = this.#channel.sendAdvanced(command, -1);
     } catch (error) {
       // Its end is yet to be read.
       if (error.code === 'EPIPE' || error.code === 'ECONNRESET') throw errors.busGone();
@@ -96,11 +109,12 @@ class Member {
     this.#keep();
   }
 
-  /** As `tell`, where it does not matter that there is no hub any more. */
+  /** As `tell`, of what lets go of something: it is told though much waits, and no matter whether there is a hub still. */
   mention(command) {
     if (this.#ended) return;
+    if (!this.#channel) return this.tell(command);
     try {
-      this.tell(command);
+      this.#send(command);
     } catch {
       // Its end is yet to be read.
     }
@@ -148,7 +162,6 @@ class Member {
       fd,
       () => this.#read(),
       () => {},
-      { maxQueuedBytes: MOST_QUEUED },
     );
     this.#take = this.#channel.reader();
     this.#keep();
@@ -167,10 +180,11 @@ class Member {
         if (found === END) this.#end(errors.busGone());
         return;
       }
-      this.#scratch = found.scratch ?? this.#scratch;
+      const bytes = found.scratch ?? this.#scratch;
+      if (bytes.length <= LARGEST_SCRATCH) this.#scratch = bytes;
       let start = 0;
       for (const length of found.lengths) {
-        this.#hear(read(this.#scratch, start, start + length));
+        this.#hear(read(bytes, start, start + length));
         start += length;
       }
     }
@@ -206,7 +220,12 @@ class Member {
 const CHANNEL = Symbol.for('rust-cluster.channel');
 
 function joinOfWorker(joined) {
+  // Nobody answers then.
+  const disconnected = () => joined(errors.busNotJoined('it has disconnected'));
+  if (!process.connected) return process.nextTick(disconnected);
+  process.once('disconnect', disconnected);
   cluster[CHANNEL].ask({ act: 'joinBus', protocol: PROTOCOL }, ({ errno, failed }, fd) => {
+    process.removeListener('disconnect', disconnected);
     if (fd >= 0) joined(null, fd);
     else joined(errors.busNotJoined(failed ?? native.errorName(-errno)));
   });
@@ -217,6 +236,7 @@ let member;
 /** @returns {Member} this process */
 function thisMember() {
   if (member) return member;
+  if (!native) throw errors.noBusHere(runtime);
   if (!isMainThread || (cluster.isWorker && !cluster[CHANNEL])) throw errors.noBus();
   if (cluster.isWorker) {
     member = new Member(joinOfWorker);
@@ -234,7 +254,13 @@ const here = () => cluster.worker?.slot ?? 'primary';
 const settle = (resolve, reject, toValue) => notice => {
   if (notice.is === 'ended') reject(notice.reason);
   else if (notice.is === 'refused') reject(errors.busRefused(notice.why));
-  else resolve(toValue?.(notice));
+  else
+    try {
+      resolve(toValue?.(notice));
+    } catch (reason) {
+      // What another process has written is no value; or it is the reason.
+      reject(reason);
+    }
   return true;
 };
 

@@ -31,12 +31,7 @@ function request(name, data, { to = 'any', signal }) {
           if (!notice.last) return false;
         }
         signal?.removeEventListener('abort', abort);
-        try {
-          return finish(notice);
-        } catch (reason) {
-          reject(reason);
-          return true;
-        }
+        return finish(notice);
       },
     );
     const abort = () => {
@@ -57,15 +52,17 @@ function target(to) {
 }
 
 function resultOf({ how, from, data }, name) {
-  switch (how) {
-    case 'fulfilled':
-      return { from, status: 'fulfilled', value: fromBytes(data) };
-    case 'rejected':
-      return { from, status: 'rejected', reason: reasonFromBytes(data) };
-    default:
-      return { from, status: 'rejected', reason: errors.unanswered(how, name, from) };
+  try {
+    if (how === 'fulfilled') return { from, status: 'fulfilled', value: fromBytes(data) };
+    return { from, status: 'rejected', reason: reasonOf(how, data, name, from) };
+  } catch (reason) {
+    // Nobody of ours has written these bytes.
+    return { from, status: 'rejected', reason };
   }
 }
+
+const reasonOf = (how, data, name, from) =>
+  how === 'rejected' ? reasonFromBytes(data) : errors.unanswered(how, name, from);
 
 function toValue({ status, value, reason }) {
   if (status === 'rejected') throw reason;

@@ -240,8 +240,7 @@ class Primary {
     listening: (worker, message) => this.#listening(worker, message),
     close: (worker, { key }) => this.#listeners.close(worker, key),
     leave: worker => this.#retire(worker),
-    joinBus: (worker, message) =>
-      require('../bus/hub').joinWorker(worker, channelOf(worker.process), message),
+    joinBus: (worker, message) => this.#joinBus(worker, message),
     exitedAfterDisconnect: (worker, message) => {
       worker.exitedAfterDisconnect = true;
       channelOf(worker.process).answer(message, {});
@@ -253,6 +252,19 @@ class Primary {
     this.#telemetry?.online(worker);
     debug(`Worker ${worker.process.pid} online`);
     this.#tell(worker, 'online');
+  }
+
+  #joinBus(worker, message) {
+    const channel = channelOf(worker.process);
+    let hub;
+    try {
+      hub = require('../bus/hub');
+    } catch (error) {
+      // No descriptor is left to read it with, or the package was replaced under us.
+      channel.answer(message, { failed: error.message.split('\n')[0] });
+      return;
+    }
+    hub.joinWorker(worker, channel, message);
   }
 
   #queryServer(worker, message) {

@@ -1,0 +1,270 @@
+'use strict';
+
+// Members of the bus that say nonsense, or go at the wrong moment. No case sleeps: each waits for what another process has
+// done.
+
+const { AsyncLocalStorage } = require('node:async_hooks');
+const { getEventListeners, once } = require('node:events');
+const fs = require('node:fs');
+const path = require('node:path');
+const { BroadcastChannel, leader, locks, store } = require('rust-cluster/bus');
+const { cases, say } = require('../../support/cases');
+
+const PACKAGE = path.dirname(require.resolve('rust-cluster/bus'));
+const part = file => require(path.join(PACKAGE, 'lib', file));
+
+const failure = ({ name, code, message }) => [name, code ?? '', `${message}`.split('\n')[0]];
+/** Whether an error is of what reads values, and none of the bus's. */
+const ofNobodys = reason => reason instanceof Error && reason.code === undefined;
+const ended = worker => worker.isDead() || once(worker, 'exit');
+const channelOf = cluster => cluster[Symbol.for('rust-cluster.channel')];
+
+/** A member that writes what it likes, and answers what it is asked with the bytes of that number. */
+function joinRaw(cluster, answers) {
+  const { read, say: command, PROTOCOL } = part('bus/protocol');
+  const native = part('native').load();
+  return new Promise(resolve => {
+    channelOf(cluster).ask({ act: 'joinBus', protocol: PROTOCOL }, (_message, fd) => {
+      const tell = bytes => channel.sendAdvanced(bytes, -1);
+      const hear = () => {
+        for (;;) {
+          const found = take(undefined);
+          if (typeof found === 'number') return;
+          let end = 0;
+          for (const length of found.lengths) {
+            const { is, token, data } = read(found.scratch, end, end + length);
+            if (is === 'synced') process.send('has said it');
+            end += length;
+            if (token !== undefined) tell(command.answer(token, ...answers[JSON.parse(data.utf8Slice(1))]));
+          }
+        }
+      };
+      const channel = new native.Channel(fd, hear, () => {});
+      const take = channel.reader();
+      resolve({ tell, command });
+    });
+  });
+}
+
+const json = value => Buffer.from(`\u0001${JSON.stringify(value)}`);
+
+/** Bytes that no member of ours writes. */
+const NONSENSE = [
+  [true, Buffer.alloc(0)],
+  [true, Buffer.from([9, 9, 9])],
+  [true, Buffer.from([1, 0x7b])],
+  [true, Buffer.from([2, 1])],
+  [false, json(null)],
+  [false, json({ error: { name: 'toString', message: { toString: 5 }, stack: 1, code: 3 } })],
+];
+
+cases({
+  nonsense: {
+    async primary(cluster) {
+      const channel = new BroadcastChannel('work');
+      const errors = [];
+      channel.onmessage = ({ data }) => say('heard', data);
+      channel.onmessageerror = ({ data }) => errors.push(data instanceof Error);
+      await channel.ready();
+      const worker = cluster.fork();
+      await once(worker, 'message');
+      for (const number of NONSENSE.keys()) say('an answer', await channel.request(number).catch(ofNobodys));
+      const [{ from, status, reason }] = await channel.request(0, { to: 'all' });
+      say('of all', [from, status, ofNobodys(reason)]);
+      const { name, message } = await channel.request(NONSENSE.length).catch(reason => reason);
+      say('an odd name', [name, message]);
+      say('a value', await store.get('bad').catch(ofNobodys));
+      say('good', await store.get('good'));
+      say('message errors', errors);
+      worker.process.kill('SIGKILL');
+      await ended(worker);
+      channel.close();
+    },
+    async worker(cluster) {
+      const { tell, command } = await joinRaw(cluster, [
+        ...NONSENSE,
+        [false, json({ error: { name: 'constructor', message: 'm', stack: '', code: '' } })],
+      ]);
+      tell(command.serve('work'));
+      tell(command.publish('work', NONSENSE[1][1]));
+      tell(command.publish('work', json('good')));
+      tell(command.set(1, 0, 'bad', NONSENSE[1][1]));
+      tell(command.set(2, 0, 'good', json('fine')));
+      // Once the hub has heard all of it.
+      tell(command.sync(3));
+    },
+  },
+
+  'reasons that cannot be told': {
+    async primary(cluster) {
+      const channel = new BroadcastChannel('work');
+      const worker = cluster.fork();
+      await once(worker, 'message');
+      for (const what of ['large', 'symbol', 'getter', 'all getters', 'large value', 'null'])
+        say(what, await channel.request(what).catch(reason => reason && failure(reason).slice(0, 2)));
+      worker.disconnect();
+      await ended(worker);
+      channel.close();
+    },
+    async worker() {
+      const large = 'x'.repeat(17 * 1024 * 1024);
+      const throwing = error => Object.defineProperty(new Error(), 'message', { get: error });
+      const reasons = {
+        large: () => new Error(large),
+        symbol: () => Object.assign(new Error(), { message: Symbol('x') }),
+        getter: () =>
+          throwing(() => {
+            throw new TypeError('of the getter');
+          }),
+        'all getters': () =>
+          throwing(() => {
+            throw reasons['all getters']();
+          }),
+        'large value': () => ({ large }),
+        null: () => null,
+      };
+      const channel = new BroadcastChannel('work');
+      channel.answer(what => {
+        throw reasons[what]();
+      });
+      await channel.ready();
+      process.send('answers');
+    },
+  },
+
+  contexts: {
+    async primary() {
+      const context = new AsyncLocalStorage();
+      const channel = new BroadcastChannel('x');
+      await context.run('who joins', () => channel.ready());
+      for (const name of ['one', 'two']) {
+        const of = act => context.run(name, act);
+        say('a lock', await of(() => locks.request('x', () => context.getStore())));
+        say('a leader', await of(() => leader('x', () => context.getStore())));
+      }
+      channel.close();
+    },
+  },
+
+  'signals are let go': {
+    async primary() {
+      const { signal } = new AbortController();
+      for (let i = 0; i < 20; i++) {
+        await locks.request('x', { signal }, () => {});
+        await leader('x', { signal }, () => {});
+        await store.get('x');
+      }
+      say('listeners', getEventListeners(signal, 'abort').length);
+      process.on('warning', ({ name }) => say('warning', name));
+      await Promise.all(Array.from({ length: 20 }, (_, i) => leader(`${i}`, () => store.get('x'))));
+    },
+  },
+
+  'after the end of the channel': {
+    async primary(cluster) {
+      await ended(cluster.fork());
+    },
+    async worker(cluster) {
+      cluster.worker.disconnect();
+      await once(process, 'disconnect');
+      const channel = new BroadcastChannel('x');
+      say('a channel', await channel.ready().catch(failure));
+      say('a lock', await locks.request('x', () => {}).catch(failure));
+      // The channel is open, and the process ends.
+    },
+  },
+
+  'the channel ends meanwhile': {
+    async primary(cluster) {
+      await ended(cluster.fork());
+    },
+    async worker() {
+      // The worker goes on without its primary.
+      process.removeAllListeners('disconnect');
+      const lock = locks.request('x', () => {}).catch(failure);
+      process.disconnect();
+      say('a lock', await lock);
+    },
+  },
+
+  'a leader that is late': {
+    async primary(cluster) {
+      const worker = cluster.fork();
+      await once(worker, 'message');
+      worker.disconnect();
+      await ended(worker);
+    },
+    async worker(cluster) {
+      const holds = leader('one', signal => {
+        process.send('leads');
+        return once(signal, 'abort').then(() => leader('another', () => 'leads').catch(failure));
+      });
+      say('another', await holds);
+      cluster.worker.disconnect();
+    },
+  },
+
+  'joins without end': {
+    async primary(cluster) {
+      const worker = cluster.fork();
+      await once(worker, 'message');
+      say('sockets', fs.readdirSync('/proc/self/fd').length < 100);
+      worker.process.kill('SIGKILL');
+      await ended(worker);
+    },
+    async worker(cluster) {
+      const { PROTOCOL } = part('bus/protocol');
+      for (let i = 0; i < 99; i++) channelOf(cluster).ask({ act: 'joinBus', protocol: PROTOCOL }, () => {});
+      channelOf(cluster).ask({ act: 'joinBus', protocol: PROTOCOL }, ({ failed }, fd) => {
+        say('the last', [failed, fd]);
+        process.send('has asked');
+      });
+    },
+  },
+
+  'the package is replaced': {
+    async primary(cluster) {
+      const worker = cluster.fork();
+      await once(worker, 'message');
+      // As if its file were gone.
+      require('node:module')._resolveFilename = (
+        name =>
+        (request, ...rest) => {
+          if (request === '../bus/hub') throw new Error('it is gone');
+          return name(request, ...rest);
+        }
+      )(require('node:module')._resolveFilename);
+      worker.send('go');
+      await ended(worker);
+    },
+    async worker(cluster) {
+      const go = once(process, 'message');
+      process.send('there');
+      await go;
+      say('a value', await store.get('x').catch(failure));
+      cluster.worker.disconnect();
+    },
+  },
+
+  'two copies': {
+    async primary(cluster) {
+      const copy = path.join(process.env.FOLDER, 'copy');
+      fs.mkdirSync(copy);
+      for (const name of ['index.js', 'bus.js', 'package.json', 'lib', 'rust-cluster.node'])
+        fs.cpSync(path.join(PACKAGE, name), path.join(copy, name), { recursive: true });
+      const other = new (require(path.join(copy, 'bus')).BroadcastChannel)('x');
+      const heard = once(other, 'message');
+      await other.ready();
+      const worker = cluster.fork();
+      say('heard', (await heard)[0].data);
+      other.close();
+      await ended(worker);
+    },
+    async worker(cluster) {
+      const channel = new BroadcastChannel('x');
+      channel.postMessage('of the first copy');
+      await channel.ready();
+      cluster.worker.disconnect();
+    },
+  },
+});
