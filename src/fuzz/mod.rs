@@ -7,6 +7,7 @@
 pub mod channel;
 pub mod handoff;
 mod memory;
+pub mod metrics;
 pub mod peek;
 mod peer;
 pub mod proxy_protocol;

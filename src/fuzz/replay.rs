@@ -4,9 +4,12 @@ use std::path::Path;
 
 use crate::os::alone::alone;
 
-use super::{channel::channel, handoff::handoff, header, host, parts, peek::peek, proxy_protocol::proxy_protocol};
+use super::{
+    channel::channel, handoff::handoff, header, host, metrics::metrics, parts, peek::peek,
+    proxy_protocol::proxy_protocol,
+};
 
-/// Random inputs a target, so that all make 350,000. `FUZZ_INPUTS` asks for another number.
+/// Random inputs a target, so that all make 400,000. `FUZZ_INPUTS` asks for another number.
 const INPUTS: usize = 50_000;
 
 /// A number generator that is the same everywhere (xorshift64*).
@@ -88,6 +91,11 @@ fn channel_replayed() {
 #[test]
 fn handoff_replayed() {
     replay("handoff", handoff);
+}
+
+#[test]
+fn metrics_replayed() {
+    replay("metrics", metrics);
 }
 
 #[test]
