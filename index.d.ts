@@ -39,6 +39,7 @@ import type nodeCluster = require('node:cluster');
  * - `ERR_RUST_CLUSTER_UNSUPPORTED`: there is no engine for this platform; Node's own cluster serves.
  * - `ERR_RUST_CLUSTER_STARVED`: the primary has no descriptor left to accept a connection with. Connections
  *   wait, and are served when one is free.
+ * - `ERR_RUST_CLUSTER_NO_METRICS`: a worker's own metrics could not be collected; a process warning there
  * - `ERR_RUST_CLUSTER_NO_TELEMETRY`: the address that `telemetry` names could not be had; the cluster serves without it,
  *   and tries again.
  * - `ERR_RUST_CLUSTER_UNHEARD`: a socket or server that a worker has sent the primary ended with an error, and nobody

@@ -16,3 +16,19 @@ export interface TelemetryAddress {
  * @since rust-cluster 0.1.0
  */
 export function address(): TelemetryAddress | string | null;
+
+/** What gives metrics as text, in the format of Prometheus or OpenMetrics: a register of prom-client is one. */
+export interface MetricsRegister {
+  /** All of them. */
+  metrics(): string | Promise<string>;
+}
+
+/**
+ * Has the metrics of this worker be part of `/metrics` of the cluster: counters and histograms as sums, also of workers that
+ * have gone, gauges by slot. Without it, prom-client's default register is collected, if the program has loaded prom-client.
+ *
+ * Where there is no telemetry, and in a process that is no worker, it does nothing.
+ * @throws `ERR_INVALID_ARG_TYPE`
+ * @since rust-cluster 0.1.0
+ */
+export function collect(source: MetricsRegister | (() => string | Promise<string>)): void;

@@ -14,4 +14,16 @@ function address() {
   return require('./lib/telemetry/primary').address();
 }
 
-module.exports = { address };
+const COLLECT = Symbol.for('rust-cluster.collect');
+
+/**
+ * Has the metrics of this worker be part of those of the cluster. Where there is no telemetry, nothing is done.
+ * @param {{ metrics(): string | Promise<string> } | (() => string | Promise<string>)} source
+ */
+function collect(source) {
+  if (typeof source !== 'function' && typeof source?.metrics !== 'function')
+    throw require('./lib/errors').badSource(source);
+  cluster[COLLECT]?.(source);
+}
+
+module.exports = { address, collect };

@@ -55,6 +55,7 @@ module.exports = {
   invalidHandleType: () => nodeError(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent'),
   missingMessage: () => nodeError(TypeError, 'ERR_MISSING_ARGS', 'The "message" argument must be specified'),
   invalidMessage: value => invalidArgType('message', 'one of type string, object, number, or boolean', value),
+  badSource: value => invalidArgType('source', 'a function, or an object with a function metrics', value),
   invalidOptions: value => invalidArgType('options', 'of type object', value),
   badPort: value =>
     nodeError(
@@ -150,6 +151,12 @@ module.exports = {
       'ERR_RUST_CLUSTER_NO_TELEMETRY',
       `There are no metrics and no health checks at ${address} (${message ?? code}). The cluster serves without them, and ` +
         'tries again every 5 seconds. Find who listens there, or choose another address: telemetry of setupPrimary(), --metrics.',
+    ),
+  noMetrics: reason =>
+    warning(
+      'ERR_RUST_CLUSTER_NO_METRICS',
+      `The metrics of this worker could not be collected (${reason}). Those of before stand, and it is tried ` +
+        'again whenever somebody asks. Find which source it is: collect() of rust-cluster/telemetry, or prom-client.',
     ),
   tooLate: () =>
     nodeError(

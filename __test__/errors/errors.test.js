@@ -95,6 +95,7 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_BROKEN_INTAKE: () => node([path.join(PROGRAMS, 'broken-intake.js')]),
   // Two processes have to meet between two system calls.
   ERR_RUST_CLUSTER_LOST_CONNECTION: () => node(['-e', `(${tell})(require('./lib/errors').lostConnection())`]),
+  ERR_RUST_CLUSTER_NO_METRICS: () => node([path.join(PROGRAMS, 'no-metrics.js')]),
   ERR_RUST_CLUSTER_NO_TELEMETRY: () =>
     node([
       '-e',

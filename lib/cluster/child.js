@@ -27,6 +27,8 @@ const LEAVING = Symbol.for('rust-cluster.leaving');
 /** Node 20 takes a maxConnections of 0 for no limit, later versions for none allowed. */
 const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
 
+const COLLECT = Symbol.for('rust-cluster.collect');
+
 /**
  * Makes `cluster` the cluster object of a worker.
  * @param {import('node:cluster').Cluster} cluster Node's own object, in place
@@ -64,6 +66,8 @@ function install(cluster, { id, slot, channel, handoff, board }) {
     child.destroy(this);
   };
 
+  // rust-cluster/telemetry is a file that the program loads, and finds us here.
+  Object.defineProperty(cluster, COLLECT, { value: source => child.collector.add(source) });
   supervise(child, worker, channel);
   channel.sendControl({ act: 'online' });
 }
@@ -87,6 +91,7 @@ class Child {
   #channel;
   #intake;
   #board;
+  #collector;
   /** The open handles, and the server or socket that each belongs to. */
   #handles = new Map();
   /** Round-robin handles by the number of their listener. */
@@ -105,7 +110,8 @@ class Child {
     this.#worker = worker;
     this.#channel = channel;
     channel.oncontrol = (message, fd) => {
-      if (fd >= 0) native.close(fd);
+      if (message?.act === 'collect') this.collector.take(message.part, fd);
+      else if (fd >= 0) native.close(fd);
       if (message?.act === 'drain') this.supervised?.drain(message);
       else if (message?.act === 'end') this.supervised?.end();
       else if (message?.act === 'disconnect') this.#closeAll(worker.state !== 'disconnecting');
@@ -131,6 +137,15 @@ class Child {
       );
       this.#intake = intake;
     }
+  }
+
+  /** What tells of the program's own metrics. */
+  get collector() {
+    if (!this.#collector) {
+      const { Collector } = require('../telemetry/collect');
+      this.#collector = new Collector();
+    }
+    return this.#collector;
   }
 
   /** For the primary, where somebody wants to know. */
@@ -366,6 +381,7 @@ class Child {
     let left = 1;
     const closed = () => {
       if (--left > 0) return;
+      this.#collector?.write();
       // The primary must know that it is wanted before it sees the channel end.
       if (askedByPrimary) leave();
       else this.#announceAndLeave();
@@ -411,6 +427,7 @@ class Child {
   }
 
   #announceAndLeave() {
+    this.#collector?.write();
     if (!this.#announced) this.#channel.ask({ act: 'exitedAfterDisconnect' }, leave);
     this.#announced = true;
   }

@@ -32,6 +32,7 @@ const LATER = [
   'cluster/drain',
   'cluster/parsers',
   'cluster/requests',
+  'telemetry/collect',
 ];
 
 const NAMES = [...FIRST, ...LATER];

@@ -60,7 +60,21 @@ class Telemetry {
     this.#native.forked(worker.id, worker.slot, handle, channelOf(worker.process)?.native, this.#acceptor);
   }
 
-  online() {}
+  /** What it publishes its own metrics by. Without descriptors there are none of this worker. */
+  online(worker) {
+    const channel = channelOf(worker.process);
+    if (!channel) return;
+    let given;
+    try {
+      given = this.#native.collect(worker.id, worker.slot);
+    } catch {
+      return;
+    }
+    for (const [part, fd] of Object.entries(given)) {
+      channel.sendControl({ act: 'collect', part }, fd);
+      native.close(fd);
+    }
+  }
 
   listening(worker) {
     if (!awaitsWord) this.ready(worker.id);

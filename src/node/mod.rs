@@ -8,6 +8,7 @@ mod board;
 mod bus;
 mod callback;
 mod channel;
+mod collect;
 mod dispatch;
 mod fork;
 mod intake;

@@ -1,5 +1,6 @@
 //! The thread that answers, as the primary's JavaScript sees it.
 
+use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::listen::{name, Query, SocketName};
 use super::uv::{Timer, Turns};
 use super::Result;
 use crate::processes::board::Board;
+use crate::telemetry::registry::Given;
 use crate::telemetry::table::{Reload, State};
 use crate::telemetry::{Asset, Options, Telemetry as Core};
 
@@ -43,6 +45,15 @@ pub struct TelemetryAsset {
     pub content_type: String,
     /// What is in it.
     pub bytes: Buffer,
+}
+
+/// What a worker publishes by: see `Sheet`.
+#[napi(object, object_from_js = false)]
+pub struct TelemetryGiven {
+    /// A descriptor of memory.
+    pub sheet: i32,
+    /// A descriptor of a socket.
+    pub bell: i32,
 }
 
 /// See [`Options`].
@@ -124,10 +135,19 @@ impl Telemetry {
         self.core.shared().table.lock().set_state(worker, state);
     }
 
+    /// A worker runs, and may count something. What it is given is JavaScript's to send, and to close.
+    #[napi]
+    pub fn collect(&self, worker: u32, slot: u32) -> Result<TelemetryGiven> {
+        let Given { sheet, bell } = self.core.shared().registry.attach(worker, slot)?;
+        Ok(TelemetryGiven { sheet: sheet.into_raw_fd(), bell: bell.into_raw_fd() })
+    }
+
     /// A worker's process has ended.
     #[napi]
     pub fn exited(&self, worker: u32, cause: String) {
-        self.core.shared().table.lock().exited(worker, &cause);
+        let shared = self.core.shared();
+        shared.table.lock().exited(worker, &cause);
+        shared.registry.ended(worker);
     }
 
     /// A reload has begun, has come further, or has ended.

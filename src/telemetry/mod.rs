@@ -3,6 +3,7 @@
 //! ```text
 //!   primary's JavaScript ── says what only it knows ──► Table ◄─┐
 //!   workers ── their boards, their channels' counters ──────────┤ this thread ◄──► clients
+//!           ── their programs' own metrics ──► Registry ◄───────┤
 //!   acceptor ── what it has counted ────────────────────────────┘
 //! ```
 //!
@@ -10,7 +11,10 @@
 //! what the worker's slot says, and not that this thread is alive.
 
 pub mod exposition;
+pub mod merge;
 pub mod metrics;
+pub mod parse;
+pub mod registry;
 mod server;
 pub mod snapshot;
 pub mod table;
@@ -34,6 +38,7 @@ use crate::os::sync::thread::JoinHandle;
 use crate::os::{socket, thread};
 use crate::processes::board::{now, Board};
 use crate::processes::usage::{Process, Usage};
+use registry::Registry;
 use server::Listener;
 use snapshot::{Primary, Snapshot, LATE};
 use table::Table;
@@ -70,6 +75,8 @@ pub struct Options {
 pub struct Shared {
     /// What only JavaScript knows.
     pub table: Mutex<Table>,
+    /// What the application counts.
+    pub registry: Registry,
     acceptor: OnceLock<Weak<Acceptor>>,
     options: Options,
     process: Process,
@@ -106,6 +113,7 @@ impl Telemetry {
     pub fn new(options: Options) -> Telemetry {
         let shared = Shared {
             table: Mutex::default(),
+            registry: Registry::default(),
             acceptor: OnceLock::new(),
             options,
             process: Process::new(i32::try_from(std::process::id()).unwrap_or_default()),

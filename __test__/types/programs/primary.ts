@@ -65,3 +65,6 @@ cluster.disconnect(() => {});
 
 export const own = new cluster.Worker({ id: 1, state: 'none' });
 export const isOne: boolean = worker instanceof cluster.Worker;
+
+telemetry.collect({ metrics: async () => '' });
+telemetry.collect(() => '');
