@@ -1,5 +1,7 @@
 // Types of rust-cluster/telemetry.
 
+import type { Address, Worker } from 'node:cluster';
+
 /** An address of the Internet. */
 export interface TelemetryAddress {
   /** Of the host. */
@@ -32,3 +34,20 @@ export interface MetricsRegister {
  * @since rust-cluster 0.1.0
  */
 export function collect(source: MetricsRegister | (() => string | Promise<string>)): void;
+
+/**
+ * What is published by `node:diagnostics_channel` in the primary, by channel. See docs/metrics.md.
+ * @since rust-cluster 0.1.0
+ */
+export interface DiagnosticsMessages {
+  'rust-cluster:fork': { worker: Worker };
+  'rust-cluster:online': { worker: Worker };
+  'rust-cluster:listening': { worker: Worker; address: Address };
+  'rust-cluster:disconnect': { worker: Worker };
+  'rust-cluster:exit': { worker: Worker; code: number | null; signal: string | null };
+  'rust-cluster:stuck': { worker: Worker };
+  'rust-cluster:recovered': { worker: Worker };
+  'rust-cluster:reload:start': { name: string; slots: number };
+  'rust-cluster:reload:step': { name: string; worker: Worker };
+  'rust-cluster:reload:end': { name: string; replaced?: number; why?: string; slot?: number };
+}

@@ -3,6 +3,7 @@
 // The cluster object of the primary.
 
 const debug = require('../debug');
+const { publish } = require('./diagnostics');
 const errors = require('../errors');
 const Listeners = require('./listeners');
 const native = require('../native').load();
@@ -122,7 +123,10 @@ class Primary {
     if (kind === 'broken' && worker) this.#broken(worker, { code, message });
     else if (kind === 'starved') process.emitWarning(errors.starved(message));
     else if (kind === 'hasAll') this.#tellToLeave(this.#retiring.get(id));
-    else if (worker) debug(`Worker ${worker.process.pid} ${kind}`);
+    else if (worker) {
+      debug(`Worker ${worker.process.pid} ${kind}`);
+      publish(kind, () => ({ worker }));
+    }
   }
 
   /** A worker that does not speak our protocol, or does not listen, is heard no more. */
@@ -146,6 +150,7 @@ class Primary {
     this.#watch(worker);
     cluster.workers[id] = worker;
     this.#telemetry?.forked(worker);
+    publish('fork', () => ({ worker }));
     process.nextTick(() => cluster.emit('fork', worker));
     debug.quiet(`Worker ${worker.process.pid} forked, as worker ${id}: ${cluster.settings.exec}`);
     return worker;
@@ -221,6 +226,7 @@ class Primary {
     worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
     worker.state = 'dead';
     debug(`Worker ${worker.process.pid} exited with ${signalCode ?? exitCode}`);
+    publish('exit', () => ({ worker, code: exitCode, signal: signalCode }));
     this.#tell(worker, 'exit', exitCode, signalCode);
   }
 
@@ -230,6 +236,7 @@ class Primary {
     worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
     worker.state = 'disconnected';
     debug(`Worker ${worker.process.pid} disconnected`);
+    publish('disconnect', () => ({ worker }));
     this.#tell(worker, 'disconnect');
   }
 
@@ -251,6 +258,7 @@ class Primary {
     worker.state = 'online';
     this.#telemetry?.online(worker);
     debug(`Worker ${worker.process.pid} online`);
+    publish('online', () => ({ worker }));
     this.#tell(worker, 'online');
   }
 
@@ -281,6 +289,7 @@ class Primary {
     worker.state = 'listening';
     this.#telemetry?.listening(worker);
     debug.quiet(`Worker ${worker.process.pid} listening on ${place({ address, port, fd })}`);
+    publish('listening', () => ({ worker, address: info }));
     this.#tell(worker, 'listening', info);
   }
 

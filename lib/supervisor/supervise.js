@@ -7,9 +7,18 @@ const EventEmitter = require('node:events');
 const path = require('node:path');
 
 const { channelOf } = require('../channel/setup_channel');
+const { publish } = require('../cluster/diagnostics');
 const errors = require('../errors');
+const { instanceOf } = require('./instance');
 const native = require('../native');
 const { startFolder } = require('./start_folder');
+
+/** What is told of a reload to those who subscribe. */
+const RELOAD = {
+  'reload-started': 'reload:start',
+  'reload-done': 'reload:end',
+  'reload-failed': 'reload:end',
+};
 
 /** setTimeout() takes no more. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -164,6 +173,7 @@ class Supervisor extends EventEmitter {
           PWD: this.#folder(),
           NODE_APP_INSTANCE: `${slot}`,
           RUST_CLUSTER_SUPERVISED: `${drain}`,
+          ...instanceOf({ ...process.env, ...env }, this.name, slot),
           ...(watch === true && { WATCH_REPORT_DEPENDENCIES: '1' }),
         },
         { slot },
@@ -237,6 +247,9 @@ class Supervisor extends EventEmitter {
   #report(report) {
     const pid = this.#workers.get(report.worker)?.process.pid;
     const { event, ...details } = report;
+    if (event === 'replaced' && report.cause === 'reload')
+      publish('reload:step', () => ({ name: this.name, worker: this.#workers.get(report.worker) }));
+    else if (RELOAD[event]) publish(RELOAD[event], () => ({ name: this.name, ...details }));
     const lines = event === 'exited' && !report.expected ? this.#words.get(report.worker) : undefined;
     this.emit('report', {
       time: Date.now(),
