@@ -19,6 +19,8 @@ const provoke = {
   async BUS_GONE() {
     const [channel, worker] = await answering();
     const answer = channel.request('x');
+    // One that ends before it is asked is nobody.
+    await Promise.race([once(worker, 'message'), answer]);
     worker.process.kill('SIGKILL');
     await answer;
   },
@@ -38,7 +40,10 @@ async function answering() {
 
 async function beAsked() {
   const channel = new BroadcastChannel('x');
-  channel.answer(() => new Promise(() => {}));
+  channel.answer(() => {
+    process.send('asked');
+    return new Promise(() => {});
+  });
   await channel.ready();
   process.send('ready');
 }
