@@ -84,18 +84,20 @@ test('health is what the workers do, while some, or all, or the primary do nothi
 test('what is counted is what happened, and stays when workers go', { skip }, async () => {
   await cluster({ exits: [0, 'SIGKILL'] }, async ({ program, where, port }) => {
     for (let count = 0; count < 20; count++) await get(port);
-    const isSeen = ({ open, heap }) => open === 0 && heap > 0;
+    // A process that was looked at as it began has next to no memory, until it is looked at again.
+    const isSeen = ({ open, heap, rss }) => open === 0 && heap > 1e6 && rss > 1e7;
     const before = await until(where, 'all are closed', ({ slots }) => slots.every(isSeen));
     const sum = (status, name) => status.slots.reduce((total, slot) => total + slot[name], 0);
-    assert.equal(sum(before, 'taken'), 20);
-    assert.equal(sum(before, 'handed'), 20);
-    const { accepted, handed, ports, take_seconds: waits } = before.acceptor;
-    assert.deepEqual([accepted, handed, waits.count], [20, 20, 20]);
+    // On a busy machine a worker may be stuck for a moment: what is taken back is handed again.
+    const placed = status => sum(status, 'handed') - sum(status, 'taken_back');
+    assert.deepEqual([sum(before, 'taken'), placed(before)], [20, 20]);
+    const { accepted, handed, taken_back: takenBack, ports, take_seconds: waits } = before.acceptor;
+    assert.deepEqual([accepted, handed - takenBack, waits.count], [20, 20, 20]);
     assert.deepEqual(ports, [{ address: `127.0.0.1:${port}`, accepted: 20, waiting: 0 }]);
     assert.ok(waits.sum > 0 && waits.buckets.at(-1)[1] <= 20);
-    for (const { messages, heap, rss, generation, lag } of before.slots) {
+    for (const { messages, generation, lag } of before.slots) {
       assert.ok(messages.received >= 3 && messages.sent >= 1 && messages.bytes_received > messages.received);
-      assert.ok(heap > 1e6 && rss > 1e7 && generation === 1 && lag < 60);
+      assert.ok(generation === 1 && Number.isFinite(lag));
     }
     const [first] = await pids(program);
     process.kill(first, 'SIGKILL');
@@ -107,7 +109,7 @@ test('what is counted is what happened, and stays when workers go', { skip }, as
     const none = await until(where, 'both are gone', ({ exits }) => exits.asked === 1);
     assert.equal(states(none), 'empty,empty');
     assert.equal(none.ready, false);
-    assert.deepEqual([none.starts, sum(none, 'taken'), sum(none, 'handed')], [2, 21, 21]);
+    assert.deepEqual([none.starts, sum(none, 'taken'), placed(none)], [2, 21, 21]);
     assert.ok(sum(none, 'busy') >= sum(before, 'busy') && sum(none, 'cpu') >= sum(before, 'cpu'));
     assert.ok(none.slots.every(({ messages }) => messages.received >= 3));
     const { accepted: all, take_seconds: waited, ports: closed } = none.acceptor;
@@ -321,8 +323,9 @@ test('it may be a socket of the file system, which goes with the primary', { ski
 
 test('where another one listens the cluster serves, says so, and goes on trying', { skip }, async () => {
   const other = net.createServer();
-  await new Promise(resolve => other.listen(0, '127.0.0.1', resolve));
-  const { port: taken } = other.address();
+  // One that no other test gets once it is free again.
+  const taken = await freePort();
+  await new Promise(resolve => other.listen(taken, '127.0.0.1', resolve));
   const stderr = /ERR_RUST_CLUSTER_NO_TELEMETRY|--trace-warnings/;
   await cluster({ telemetry: { port: taken }, stderr }, async ({ program, address, port }) => {
     assert.equal(address, null);
