@@ -4,9 +4,12 @@
 // telemetry/top.test.js.
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const fs = require('node:fs');
+const net = require('node:net');
 const path = require('node:path');
 const { test } = require('node:test');
+const { freePort } = require('../support/free-port');
 const { folder, run, start, SERVER } = require('./command');
 
 /** Of a supervisor alone, and not of its workers: the signal has its JavaScript hang for good. */
@@ -58,6 +61,24 @@ test('it finds the only one that tells, one by its name, and one by its address'
   assert.equal(stdout.match(/^ +[01] {2}(ready|stuck) /gm)?.length, 2, stdout);
 });
 
+test('it finds one that had to wait for its address', async t => {
+  const port = await freePort();
+  const before = net.createServer().listen(port, '127.0.0.1');
+  await once(before, 'listening');
+  const { cwd, supervised } = await shop(t, `127.0.0.1:${port}`);
+  assert.equal(fs.existsSync(fileOf(cwd)), false);
+  const ended = new AbortController();
+  t.after(() => ended.abort());
+  const changes = fs.promises.watch(path.dirname(fileOf(cwd)), { signal: ended.signal });
+  const isSaid = (async () => {
+    for await (const _ of changes)
+      if (fs.existsSync(fileOf(cwd)) && fs.statSync(fileOf(cwd)).size > 0) return;
+  })();
+  before.close();
+  await Promise.race([isSaid, supervised.until('where it is', () => false)]);
+  assert.equal((await status(cwd, ['shop'])).pid, supervised.process.pid);
+});
+
 test('it finds a socket by its path', async t => {
   const { cwd, supervised } = await shop(t, './telemetry.sock');
   assert.equal((await status(cwd)).pid, supervised.process.pid);
@@ -85,6 +106,11 @@ test('one that has stopped is not found any more, nor one that was killed', asyn
   second.process.kill('SIGKILL');
   await second.end();
   await fails(cwd, ['shop'], /ECONNREFUSED/);
+  // Nor is another one that has come to its address.
+  const other = start(t, cwd, ['--name', 'other', '-i', '1', '--metrics', './telemetry.sock', 'app.js']);
+  await other.events('all-ready');
+  await fails(cwd, ['shop'], new RegExp(`process ${other.process.pid} answers there`));
+  assert.equal((await status(cwd, ['other'])).pid, other.process.pid);
   // The next one of that name tells nothing: what is left is not taken for its word.
   const third = start(t, cwd, ['--name', 'shop', '-i', '1', 'app.js']);
   await third.events('all-ready');

@@ -86,7 +86,7 @@ async function supervise(parsed, start, loaded, output, startSupervisor) {
   systemd?.notify(supervisor);
   if (loaded.options.watch) watch(supervisor, loaded, start);
   let isServing = false;
-  if (control && loaded.options.telemetry !== undefined) announce(supervisor, control);
+  if (control && loaded.options.telemetry !== undefined) announce(control);
   supervisor.on('report', report => {
     const isFirst = report.event === 'all-ready' && !isServing;
     output.print(isFirst ? { ...report, why } : report);
@@ -102,12 +102,9 @@ async function supervise(parsed, start, loaded, output, startSupervisor) {
   await end(output, forced() ?? code);
 }
 
-/** Says where the telemetry is, as soon as it is there: it may have to wait for its address. */
-function announce(supervisor, control) {
-  supervisor.on('report', function look() {
-    const found = require('../telemetry/primary').address();
-    if (found === null) return;
-    supervisor.off('report', look);
+/** Says where the telemetry is, once it is there. */
+function announce(control) {
+  require('../telemetry/primary').whenListening(found => {
     const place = typeof found === 'string' ? { path: found } : { host: found.address, port: found.port };
     control.announce(require('../telemetry/client').reachable(place));
   });

@@ -74,6 +74,7 @@ class Control {
   #handle;
   #server;
   #telemetryFile;
+  #isClosed = false;
   #conversations = new Set();
 
   constructor(name, file) {
@@ -91,6 +92,8 @@ class Control {
 
   /** Says where the telemetry is. @param {import('../telemetry/client').Place} place */
   announce(place) {
+    // Nobody finds it any more.
+    if (this.#isClosed) return;
     const text = JSON.stringify({ pid: process.pid, ...place });
     fs.writeFileSync(this.#telemetryFile, text, { mode: 0o600 });
   }
@@ -112,6 +115,7 @@ class Control {
 
   /** Lets go of the name, and waits until those who were answered have it. */
   async close() {
+    this.#isClosed = true;
     fs.rmSync(this.#telemetryFile, { force: true });
     this.#handle.close();
     this.#server?.close();

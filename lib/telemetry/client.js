@@ -16,7 +16,7 @@ const MOST = 2 ** 24;
  */
 
 /**
- * @param {Place} place
+ * @param {Place & { pid?: number }} place whoever else answers there, of this pid it is not
  * @returns {Promise<any>} what /status says
  */
 function readStatus(place) {
@@ -39,8 +39,10 @@ function readStatus(place) {
       response.on('end', () => {
         if (response.statusCode !== 200) return fail(`it answers ${response.statusCode}`);
         const status = parse(text);
-        if (status) resolve(status);
-        else fail('what answers is no rust-cluster');
+        if (!status) fail('what answers is no rust-cluster');
+        else if (place.pid !== undefined && status.pid !== place.pid)
+          fail(`process ${status.pid} answers there, and not ${place.pid}`);
+        else resolve(status);
       });
     });
   });

@@ -15,6 +15,9 @@ const RETRY = 5000;
 /** That of this process, once there is one. */
 let current;
 
+/** Who is to be told where it listens. @type {((address: object | string) => void)[]} */
+const waiting = [];
+
 /** Whether a supervisor says when a worker is ready: it is not once it listens. */
 let awaitsWord = false;
 
@@ -34,8 +37,8 @@ class Telemetry {
     const { hosts } = this.#setting;
     const page = require('./page').assets();
     this.#native = new native.Telemetry({ hosts, page, node: process.versions.node });
-    this.#listen(true);
     current = this;
+    this.#listen(true);
   }
 
   /** Where somebody else listens, perhaps the program before this one, the cluster serves all the same. */
@@ -47,7 +50,9 @@ class Telemetry {
     } catch (error) {
       if (isFirst) process.emitWarning(errors.noTelemetry(textOf(this.#setting), error));
       setTimeout(() => this.#listen(false), RETRY).unref();
+      return;
     }
+    for (const tell of waiting.splice(0)) tell(this.#address);
   }
 
   get address() {
@@ -129,4 +134,12 @@ function follow(supervisor, { waitReady }) {
   });
 }
 
-module.exports = { Telemetry, follow, address: () => current?.address ?? null };
+const address = () => current?.address ?? null;
+
+/** Tells where it listens, as soon as it does: it may have to wait for its address. */
+function whenListening(tell) {
+  if (address() === null) waiting.push(tell);
+  else tell(address());
+}
+
+module.exports = { Telemetry, follow, address, whenListening };
