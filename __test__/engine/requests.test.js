@@ -210,6 +210,16 @@ test('of a connection that is reset between two requests the server is told so',
   ),
 );
 
+test('a connection between two requests keeps no process alive that its socket does not', { skip }, () =>
+  kept(per('socket.io'), { workers: 1, exits: [0] }, ({ port, program }) =>
+    connection(port, async (socket, expect) => {
+      socket.write(head('0~a').replace('/', '/unref'));
+      assert.equal(await expect(SLOT), '0');
+      await program.events('exit');
+    }),
+  ),
+);
+
 test('who a proxy has said the client is, it is for each worker', { skip }, () =>
   kept(per('socket.io', { proxyProtocol: ['127.0.0.1'] }), {}, ({ port }) =>
     connection(port, async (socket, expect) => {

@@ -25,6 +25,8 @@ class Requests {
   #passOn;
   /** Connections on which nothing has come since the last answer, by their numbers. */
   #between = new Map();
+  /** Those of them that keep the process alive, as their sockets do. */
+  #references = new Set();
   #last = 0;
   #ended = false;
 
@@ -57,11 +59,14 @@ class Requests {
     socket._handle.readStop();
     this.#between.set(connection.number, socket);
     // As Node's read would.
-    if (this.#between.size === 1) this.#native.setReference(true);
+    if (!socket._handle.hasRef()) return;
+    this.#references.add(connection.number);
+    if (this.#references.size === 1) this.#native.setReference(true);
   }
 
   #forget(number) {
-    if (this.#between.delete(number) && this.#between.size === 0) this.#native.setReference(false);
+    this.#between.delete(number);
+    if (this.#references.delete(number) && this.#references.size === 0) this.#native.setReference(false);
   }
 
   #onrequest(number, isReset) {

@@ -1,7 +1,8 @@
 'use strict';
 
 // Workers (2, or WORKERS) under the settings in DISPATCH. Each answers who it is, who its client is, and how much it was
-// sent; `/early` before the body is read; `/close` as its server closes, and no connection. It tells of its clients' errors.
+// sent; `/early` before the body is read; `/close` as its server closes, and no connection; `/unref` as nothing
+// keeps it alive any more. It tells of its clients' errors.
 // On an upgrade it repeats what is said. One that ends is replaced.
 
 const http = require('node:http');
@@ -27,6 +28,11 @@ if (cluster.isPrimary) {
     if (request.url.startsWith('/early')) return say(-1);
     // As net's servers close: http's ends connections that are idle.
     if (request.url.startsWith('/close')) net.Server.prototype.close.call(server);
+    if (request.url.startsWith('/unref')) {
+      // The connection is not ended either.
+      server.keepAliveTimeout = 0;
+      for (const what of [request.socket, server, process.channel]) what.unref();
+    }
     let length = 0;
     request.on('data', data => {
       length += data.length;
