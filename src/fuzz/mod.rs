@@ -4,6 +4,7 @@
 //! random bytes ([`replay`]). It panics where the decoder differs from a naive model of it, keeps or loses a
 //! descriptor, or takes memory for what has not arrived.
 
+pub mod bus;
 pub mod channel;
 pub mod handoff;
 mod memory;

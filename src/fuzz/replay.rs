@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::os::alone::alone;
 
 use super::{
-    channel::channel, handoff::handoff, header, host, metrics::metrics, parts, peek::peek,
+    bus::bus, channel::channel, handoff::handoff, header, host, metrics::metrics, parts, peek::peek,
     proxy_protocol::proxy_protocol,
 };
 
@@ -80,6 +80,11 @@ fn host_replayed() {
 #[test]
 fn parts_replayed() {
     replay("parts", parts);
+}
+
+#[test]
+fn bus_replayed() {
+    replay("bus", bus);
 }
 
 #[test]

@@ -1,0 +1,151 @@
+//! What members say to the bus, and what the hub makes of it.
+
+use std::collections::BTreeMap;
+
+use crate::bus::house::House;
+use crate::bus::protocol::{Command, Notice, To, Wish, LONGEST_NAME};
+use crate::bus::topics::Outbox;
+use crate::bus::{Member, PRIMARY};
+
+/// How many processes take part. The last is the primary.
+const PLACES: u8 = 4;
+
+/// Bytes that the store keeps at most.
+const STORED: usize = 4096;
+
+/// Notices that wait for a member from which on what can be missed is missed.
+const ENOUGH: usize = 4;
+
+/// [`Command::decode`]: what it reads is written back as it was. [`House`]: only members are told anything, nobody hears
+/// itself, and nothing is kept of those who are gone.
+///
+/// The input is what is said, one after the other: a byte that says by whom and how much later, one that says how long
+/// it is, and so many bytes. Of none, the member reads what waits for it. Who says nonsense is cut off, and comes anew.
+pub fn bus(bytes: &[u8]) {
+    let mut house = House::new(STORED);
+    let mut told = Told::default();
+    let mut at_place: [Option<Member>; PLACES as usize] = [None; PLACES as usize];
+    let (mut last, mut now) = (0, 0);
+    let mut rest = bytes;
+    while let Some((&[who, length], tail)) = rest.split_first_chunk() {
+        let (said, tail) = tail.split_at(usize::from(length).min(tail.len()));
+        rest = tail;
+        now += u64::from(who / PLACES);
+        let place = who % PLACES;
+        let member = *at_place[usize::from(place)].get_or_insert_with(|| {
+            last += 1;
+            told.waiting.insert(last, 0);
+            house.join(last, if place == PLACES - 1 { PRIMARY } else { place.into() });
+            last
+        });
+        told.speaker = member;
+        if said.is_empty() {
+            told.waiting.insert(member, 0);
+            house.caught_up(member, &mut told);
+        } else if let Some(command) = Command::decode(said) {
+            assert_eq!(encode(&command), without_needless(said));
+            house.said(member, command, now, &mut told);
+        } else {
+            at_place[usize::from(place)] = None;
+            told.waiting.remove(&member);
+            house.leave(member, &mut told);
+        }
+    }
+    for member in at_place.into_iter().flatten() {
+        told.waiting.remove(&member);
+        house.leave(member, &mut told);
+    }
+    assert!(house.is_empty(), "something is kept of those who are gone");
+}
+
+/// A request that is for no place names one too, which is not kept.
+fn without_needless(said: &[u8]) -> Vec<u8> {
+    let mut said = said.to_vec();
+    if let [6, _, _, _, _, 0 | 1, place @ ..] = &mut said[..] {
+        place[..4].fill(0);
+    }
+    said
+}
+
+/// Who is told what.
+#[derive(Default)]
+struct Told {
+    /// How many notices wait for each member.
+    waiting: BTreeMap<Member, usize>,
+    speaker: Member,
+}
+
+impl Outbox for Told {
+    fn offer(&mut self, to: Member, notice: &Notice<'_>) -> bool {
+        assert!(to != self.speaker, "it is told what it has said: {notice:?}");
+        let takes = self.waiting.get(&to).is_some_and(|waiting| *waiting < ENOUGH);
+        if takes {
+            self.send(to, notice);
+        }
+        takes
+    }
+
+    fn send(&mut self, to: Member, notice: &Notice<'_>) {
+        let waiting = self.waiting.get_mut(&to);
+        *waiting.unwrap_or_else(|| panic!("member {to} is gone, and is told {notice:?}")) += 1;
+        let mut bytes = Vec::new();
+        notice.encode(&mut bytes);
+        assert!((1..=12).contains(&bytes[0]), "JavaScript knows no such notice");
+    }
+}
+
+/// The bytes of a command, as `lib/bus/protocol.js` writes them.
+fn encode(command: &Command<'_>) -> Vec<u8> {
+    match *command {
+        Command::Subscribe { topic } => [&[1], &name(topic)[..]].concat(),
+        Command::Unsubscribe { topic } => [&[2], &name(topic)[..]].concat(),
+        Command::Publish { topic, data } => [&[3], &name(topic)[..], data].concat(),
+        Command::Serve { topic } => [&[4], &name(topic)[..]].concat(),
+        Command::Retire { topic } => [&[5], &name(topic)[..]].concat(),
+        Command::Ask { id, to, topic, data } => {
+            [&[6], &id.to_le_bytes()[..], &encode_to(to), &name(topic), data].concat()
+        }
+        Command::Forget { id } => [&[7], &id.to_le_bytes()[..]].concat(),
+        Command::Answer { token, ok, data } => [&[8], &token.to_le_bytes()[..], &[ok.into()], data].concat(),
+        Command::Lock { id, wish, name: lock } => {
+            [&[9], &id.to_le_bytes()[..], &[encode_wish(wish)], &name(lock)].concat()
+        }
+        Command::Unlock { id } => [&[10], &id.to_le_bytes()[..]].concat(),
+        Command::Locks { id } => [&[11], &id.to_le_bytes()[..]].concat(),
+        Command::Get { id, key } => [&[12], &id.to_le_bytes()[..], &name(key)].concat(),
+        Command::Set { id, ttl, key, data } => {
+            [&[13], &id.to_le_bytes()[..], &ttl.to_le_bytes(), &name(key), data].concat()
+        }
+        Command::Increment { id, by, ttl, key } => {
+            [&[14], &id.to_le_bytes()[..], &by.to_le_bytes(), &ttl.to_le_bytes(), &name(key)].concat()
+        }
+        Command::Delete { id, key } => [&[15], &id.to_le_bytes()[..], &name(key)].concat(),
+        Command::Sync { id } => [&[16], &id.to_le_bytes()[..]].concat(),
+    }
+}
+
+fn name(name: &str) -> Vec<u8> {
+    assert!(name.len() <= LONGEST_NAME);
+    [&(name.len() as u16).to_le_bytes()[..], name.as_bytes()].concat()
+}
+
+fn encode_to(to: To) -> [u8; 5] {
+    let (kind, place) = match to {
+        To::Any => (0, 0),
+        To::All => (1, 0),
+        To::Place(place) => (2, place),
+    };
+    let mut bytes = [kind; 5];
+    bytes[1..].copy_from_slice(&u32::to_le_bytes(place));
+    bytes
+}
+
+fn encode_wish(wish: Wish) -> u8 {
+    match wish {
+        Wish::Exclusive => 0,
+        Wish::Shared => 1,
+        Wish::ExclusiveIfAvailable => 2,
+        Wish::SharedIfAvailable => 3,
+        Wish::Steal => 4,
+    }
+}
