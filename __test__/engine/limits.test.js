@@ -345,3 +345,56 @@ test('slow clients hold their places, and no more than these', { skip }, async (
     destroyAll([...slow, waits]);
   });
 });
+
+test('a connection that a worker cannot open takes no place', { skip }, async () => {
+  await limited({ maxConnections: 1 }, { env: { WORKERS: 1, FAILS: 1 } }, async ([port]) => {
+    const lost = new Client(port);
+    await lost.closed;
+    const [served] = await fill(port, 1);
+    await served.end();
+  });
+});
+
+/** OpenConnections with one connection to a server of its own, and how many places it has freed. */
+async function counted(body) {
+  const OpenConnections = require('../../lib/cluster/open_connections');
+  const intake = { free: 0, frees: () => intake.free++, occupies: () => intake.free-- };
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = net.connect(server.address().port, '127.0.0.1').on('error', () => {});
+  try {
+    const [socket] = await once(server, 'connection');
+    new OpenConnections(intake).add(socket._handle, 1);
+    await body(
+      socket.on('error', () => {}),
+      intake,
+    );
+  } finally {
+    client.destroy();
+    server.close();
+  }
+}
+
+for (const way of ['destroy', 'resetAndDestroy']) {
+  test(`a connection counts until its program has heard that it is closed: ${way}`, async () => {
+    await counted(async (socket, intake) => {
+      const freed = [];
+      socket.once('close', () => freed.push(intake.free));
+      socket[way]();
+      freed.push(intake.free);
+      await once(socket, 'close');
+      await new Promise(setImmediate);
+      assert.deepEqual([...freed, intake.free], [0, 0, 1]);
+    });
+  });
+}
+
+test('a connection whose reset fails makes room, once', () => {
+  const intake = { free: 0, frees: () => intake.free++ };
+  const handle = { close: () => {}, reset: () => -22 };
+  const OpenConnections = require('../../lib/cluster/open_connections');
+  new OpenConnections(intake).add(handle, 1);
+  assert.equal(handle.reset(), -22);
+  handle.close();
+  assert.equal(intake.free, 1);
+});

@@ -186,7 +186,12 @@ class Child {
       if (gauge) this.#intake.frees(gauge);
       return;
     }
-    const handle = open(entry?.kind ?? native.descriptorKind(fd), fd);
+    let handle;
+    try {
+      handle = open(entry?.kind ?? native.descriptorKind(fd), fd);
+    } finally {
+      if (gauge && !handle) this.#intake.frees(gauge);
+    }
     if (gauge) this.#count(handle, gauge);
     // As a proxy said it: what the kernel knows is the proxy.
     if (peer) handle.getpeername = out => Object.assign(out, peer) && 0;

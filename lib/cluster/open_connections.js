@@ -27,13 +27,22 @@ class OpenConnections {
   add(handle, gauge) {
     const connection = { gauge, isIdle: false, isClosed: false };
     this.#byHandle.set(handle, connection);
+    // Free once it is closed, and its program has heard so: another one could come in the same turn of the loop.
     for (const way of ['close', 'reset']) {
       const end = handle[way];
       // Pipes cannot be reset.
       if (!end) continue;
-      handle[way] = (...args) => {
-        this.#closed(connection);
-        return end.apply(handle, args);
+      handle[way] = callback => {
+        const errno = end.call(handle, () => {
+          try {
+            callback?.call(handle);
+          } finally {
+            this.#closed(connection);
+          }
+        });
+        // Node closes no handle whose reset has failed, and its server counts it no more.
+        if (errno < 0) this.#closed(connection);
+        return errno;
       };
     }
   }

@@ -2,7 +2,8 @@
 
 // WORKERS workers under the settings in DISPATCH, each of which listens on PORTS ports: 'tcp', 'http' or 'https', as
 // SERVES says. Each connection or request is told at once how many its worker serves at that moment, and ends when its
-// client ends it (`/ends`: at once). A request for /leave has the primary disconnect all. One that ends is replaced.
+// client ends it (`/ends`: at once). A request for /leave has the primary disconnect all. One that ends is replaced. Where
+// FAILS is set a worker cannot open the first connection, and survives that.
 
 const fs = require('node:fs');
 const http = require('node:http');
@@ -23,11 +24,24 @@ if (cluster.isPrimary) {
     http: () => http.createServer(answer).on('upgrade', upgrade),
     https: () => https.createServer({ key: pem('key.pem'), cert: pem('cert.pem') }, answer),
   }[process.env.SERVES ?? 'http'];
+  if (process.env.FAILS) failOnce();
   for (let count = Number(process.env.PORTS ?? 1); count > 0; count--) {
     const server = serve();
     if (process.env.MAX) server.maxConnections = Number(process.env.MAX);
     server.listen(0, '127.0.0.1');
   }
+}
+
+function failOnce() {
+  const { prototype } = process.binding('tcp_wrap').TCP;
+  const { open } = prototype;
+  let calls = 0;
+  // The first one is of a socket by which the class is found.
+  prototype.open = function (fd) {
+    calls++;
+    return calls === 2 ? -22 : open.call(this, fd);
+  };
+  process.once('uncaughtException', () => {});
 }
 
 function opened(what) {
