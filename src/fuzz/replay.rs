@@ -9,7 +9,7 @@ use super::{
     proxy_protocol::proxy_protocol,
 };
 
-/// Random inputs a target, so that all make 400,000. `FUZZ_INPUTS` asks for another number.
+/// Random inputs a target, so that all make 450,000. `FUZZ_INPUTS` asks for another number.
 const INPUTS: usize = 50_000;
 
 /// A number generator that is the same everywhere (xorshift64*).
