@@ -96,6 +96,7 @@ test('each option that may stand on a command line may stand in the environment'
     format: 'json',
     dispatch: 'round-robin',
     sticky: 'cookie:sid',
+    telemetry: '127.0.0.1:9464',
   };
   for (const { name, kind, only } of OPTIONS) {
     const environment = { [variable(name)]: values[kind] ?? '[]' };
