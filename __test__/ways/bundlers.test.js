@@ -82,11 +82,17 @@ async function withNcc(folder, external) {
   const options = { cache: false, quiet: true, externals: external ? ['rust-cluster'] : [] };
   const { code, assets } = await ncc(path.join(folder, 'packaged.js'), options);
   const out = path.join(folder, 'out');
-  fs.mkdirSync(out);
-  fs.writeFileSync(path.join(out, 'app.js'), code);
-  for (const [name, { source }] of Object.entries(assets)) fs.writeFileSync(path.join(out, name), source);
+  const files = { 'app.js': code, ...Object.fromEntries(assetsOf(assets)) };
+  for (const [name, text] of Object.entries(files)) {
+    const file = path.join(out, name);
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, text);
+  }
   return path.join(out, 'app.js');
 }
+
+/** Those of the live view lie in a folder. */
+const assetsOf = assets => Object.entries(assets).map(([name, { source }]) => [name, source]);
 
 /** What a bundle needs to be an ES module, as esbuild's documentation has it for packages that are none. */
 const BANNER = `
