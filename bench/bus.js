@@ -6,7 +6,9 @@
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');
-const { readFileSync } = require('node:fs');
+
+const proc = require('../__test__/support/proc');
+const { summary } = require('./measure/statistics');
 
 const { ROUNDS = 5, REDIS, WAY } = process.env;
 const BATCH = 500;
@@ -38,7 +40,7 @@ async function measure() {
 
 function print(workers, found) {
   const rows = Object.entries(found).map(([name, all]) => {
-    const median = key => all.map(figures => figures[key]).sort((a, b) => a - b)[all.length >> 1];
+    const median = key => summary(all.map(figures => figures[key])).median;
     return {
       way: name,
       'broadcasts/s': Math.round(median('broadcasts')),
@@ -162,7 +164,7 @@ async function runWorker(_cluster, count) {
       await until(() => heard.pongs > pongs);
       times.push((performance.now() - sent) * 1e3);
     }
-    return times.sort((a, b) => a - b)[number >> 1];
+    return summary(times).median;
   };
   const trip = await trips(TRIPS);
   let blocked;
@@ -174,17 +176,13 @@ async function runWorker(_cluster, count) {
 }
 
 /** The processes of a cluster, and the broker. */
-function clusterOf(primary) {
-  const children = readFileSync(`/proc/${primary}/task/${primary}/children`, 'latin1').trim().split(' ');
-  return [primary, ...children, ...(WAY === 'redis' ? [process.env.REDIS_PID] : [])];
-}
+const clusterOf = primary => [
+  primary,
+  ...proc.children(primary),
+  ...(WAY === 'redis' ? [Number(process.env.REDIS_PID)] : []),
+];
 
-/** Microseconds of a processor that they have used, to ten milliseconds. */
-const cpuOf = pids =>
-  pids.reduce((sum, pid) => {
-    const [user, system] = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ').slice(11);
-    return sum + (Number(user) + Number(system)) * 1e4;
-  }, 0);
+const cpuOf = pids => pids.reduce((sum, pid) => sum + proc.cpu(pid), 0);
 
 if (WAY) runCluster();
 else measure();

@@ -8,9 +8,11 @@
 // processor's time in the primary, all its threads.
 
 const { spawn } = require('node:child_process');
-const fs = require('node:fs');
 const http = require('node:http');
 const net = require('node:net');
+
+const proc = require('../__test__/support/proc');
+const { summary } = require('./measure/statistics');
 
 const { ROUNDS: rounds = 5, ONLY } = process.env;
 const ROUNDS = Number(rounds);
@@ -106,7 +108,7 @@ async function measure(env, client, processes = pid => [pid]) {
   const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
   await pause(WARM_UP);
   const all = processes(pid);
-  const cpuOfAll = () => all.reduce((sum, one) => sum + cpuOf(one), 0);
+  const cpuOfAll = () => all.reduce((sum, one) => sum + proc.cpu(one), 0);
   const [cpu, done] = [cpuOfAll(), state.done];
   await pause(LENGTH);
   const count = state.done - done;
@@ -117,16 +119,9 @@ async function measure(env, client, processes = pid => [pid]) {
   return { cost, rate: (count * 1000) / LENGTH };
 }
 
-/** The processor's time of a process, in microseconds. */
-function cpuOf(pid) {
-  const of = task => Number(fs.readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0]);
-  return fs.readdirSync(`/proc/${pid}/task`).reduce((sum, task) => sum + of(task), 0) / 1000;
-}
-
 /** A process and its workers. */
 function withWorkers(pid) {
-  const workers = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean);
-  return [pid, ...workers];
+  return [pid, ...proc.children(pid)];
 }
 
 /** A connection of a proxy's pool, on which clients ask in this order; or one for each request. */
@@ -208,10 +203,9 @@ async function main() {
       add(`Socket.IO, ${name}`, await measure(env, client));
     }
   }
-  const median = values => values.sort((a, b) => a - b)[values.length >> 1];
   for (const [name, runs] of rows) {
-    const cost = median(runs.map(run => run.cost));
-    const rate = median(runs.map(run => run.rate));
+    const cost = summary(runs.map(run => run.cost)).median;
+    const rate = summary(runs.map(run => run.rate)).median;
     console.log(
       `${name.padEnd(64)} ${cost.toFixed(1).padStart(7)} us of ${name.startsWith('a pool') ? 'all processes' : 'the primary'}, ${rate.toFixed(0)}/s`,
     );

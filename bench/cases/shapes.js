@@ -1,8 +1,8 @@
 'use strict';
 
-const { withProgram } = require('../measure/program');
+const { figuresOf, sampleOf } = require('../measure/streams');
 
-/** Before a measurement, for V8's compilers. */
+/** Milliseconds before a measurement. */
 const WARM_UP = 100;
 
 /** @type {{ serialization: string, shape: string, size: number, label: string }[]} */
@@ -17,37 +17,6 @@ const streams = [
   { serialization: 'advanced', shape: 'buffer', size: 100_000, label: 'Buffer, 100 kB' },
 ];
 
-const directions = { toPrimary: 'worker → primary', toWorker: 'primary → worker' };
-
-const figures = {};
-for (const { serialization, label } of streams) {
-  for (const [direction, arrow] of Object.entries(directions)) {
-    const title = `messages/s, ${serialization}, ${label}, ${arrow}`;
-    figures[`${serialization}, ${label}, ${direction}`] = { title, unit: '/s', better: 'higher' };
-  }
-}
-
-/** One serialization is a setting of the cluster: a program each. */
-async function sample(rival, { seconds }) {
-  const rates = {};
-  for (const serialization of ['json', 'advanced']) {
-    await withProgram('messages', rival, async program => {
-      await program.start({ workers: 1, serialization });
-      for (const { label, ...stream } of streams.filter(stream => stream.serialization === serialization)) {
-        for (const direction of Object.keys(directions)) {
-          await program.ask(direction, { ...stream, milliseconds: WARM_UP });
-          const { count, milliseconds } = await program.ask(direction, {
-            ...stream,
-            milliseconds: seconds * 1000,
-          });
-          rates[`${serialization}, ${label}, ${direction}`] = (count / milliseconds) * 1000;
-        }
-      }
-    });
-  }
-  return { figures: rates };
-}
-
 module.exports = {
   name: 'shapes',
   title: 'Messages of several shapes between the primary and one worker',
@@ -55,6 +24,6 @@ module.exports = {
     'number and order of every message; the content of every string and Buffer, and of one in fifty of the others',
   rivals: ['node-rr', 'rust-rr'],
   seconds: 0.2,
-  figures,
-  sample,
+  figures: figuresOf(streams),
+  sample: sampleOf(streams, WARM_UP),
 };
