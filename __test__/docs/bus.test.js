@@ -3,30 +3,18 @@
 // The programs of docs/bus.md.
 
 const assert = require('node:assert/strict');
-const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
-const { after, test } = require('node:test');
+const { test } = require('node:test');
+const { programsOf } = require('../support/document');
 const { get } = require('../support/http');
 const { run } = require('../support/program');
 const way = require('../support/way');
 
-const ROOT = path.join(__dirname, '..', '..');
-const TEXT = fs.readFileSync(path.join(ROOT, 'docs', 'bus.md'), 'utf8');
-const PROGRAMS = new Map(
-  [...TEXT.matchAll(/^```js\n\/\/ (\S+\.js)\n(.*?)^```/gms)].map(([, ...program]) => program),
-);
-
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-bus-'));
-after(() => fs.rmSync(folder, { recursive: true }));
-fs.mkdirSync(path.join(folder, 'node_modules'));
-fs.symlinkSync(ROOT, path.join(folder, 'node_modules', 'rust-cluster'));
-for (const [name, text] of PROGRAMS) fs.writeFileSync(path.join(folder, name), text);
-
+const { names, folder } = programsOf('bus.md');
 const skip = way === 'node' && "Node's own cluster has no bus";
 
 test('there are two programs, and each is tried here', () =>
-  assert.deepEqual([...PROGRAMS.keys()], ['cache.js', 'cron.js']));
+  assert.deepEqual(names, ['cache.js', 'cron.js']));
 
 test('cache.js: what one worker changes the others forget', { skip }, () =>
   run(path.join(folder, 'cache.js'), { env: { PORT: 0 } }, async program => {

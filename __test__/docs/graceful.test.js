@@ -4,28 +4,16 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
-const fs = require('node:fs');
 const http = require('node:http');
-const os = require('node:os');
 const path = require('node:path');
-const { after, test } = require('node:test');
+const { test } = require('node:test');
 const { WebSocket } = require('ws');
+const { programsOf } = require('../support/document');
 const { get } = require('../support/http');
 const { run } = require('../support/program');
 const { readSlowly } = require('../support/slow-reader');
 
-const ROOT = path.join(__dirname, '..', '..');
-const DOCUMENT = fs.readFileSync(path.join(ROOT, 'docs', 'graceful.md'), 'utf8');
-const PROGRAMS = new Map(
-  [...DOCUMENT.matchAll(/^```js\n\/\/ (\S+)\n(.*?)^```$/gms)].map(([, name, text]) => [name, text]),
-);
-
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-graceful-'));
-after(() => fs.rmSync(folder, { recursive: true }));
-fs.mkdirSync(path.join(folder, 'node_modules'));
-fs.symlinkSync(ROOT, path.join(folder, 'node_modules', 'rust-cluster'));
-fs.symlinkSync(path.join(ROOT, 'node_modules', 'ws'), path.join(folder, 'node_modules', 'ws'));
-for (const [name, text] of PROGRAMS) fs.writeFileSync(path.join(folder, name), text);
+const { names, folder } = programsOf('graceful.md', ['ws']);
 
 /** Runs a program of the document; those that serve do so on a port that is free. */
 const program = (name, options, body) =>
@@ -49,7 +37,7 @@ async function subscribe(port) {
 }
 
 test('there are four programs, and each is tried here', () =>
-  assert.deepEqual([...PROGRAMS.keys()], ['sse.js', 'websockets.js', 'health.js', 'logs.js']));
+  assert.deepEqual(names, ['sse.js', 'websockets.js', 'health.js', 'logs.js']));
 
 test('sse.js: streams are ended, and then the workers', () =>
   program('sse.js', { exits: [0, 0] }, async program => {
