@@ -1,13 +1,11 @@
 //! What the hub makes of what members say: decisions, and nothing else.
 
-use std::collections::BTreeMap;
-
 use crate::bus::locks::Locks;
 use crate::bus::protocol::{Command, Id, Notice, Refusal, Value};
 use crate::bus::requests::Requests;
 use crate::bus::store::Store;
 use crate::bus::topics::{Outbox, Topics};
-use crate::bus::{Member, Place};
+use crate::bus::{Member, Place, Places};
 
 /// The most locks that a list of them names.
 const LISTED: usize = 10_000;
@@ -15,7 +13,7 @@ const LISTED: usize = 10_000;
 /// The state of the hub.
 #[derive(Debug)]
 pub struct House {
-    places: BTreeMap<Member, Place>,
+    places: Places,
     topics: Topics,
     requests: Requests,
     locks: Locks,
@@ -26,7 +24,7 @@ impl House {
     /// An empty one, whose store keeps at most so many bytes.
     pub fn new(most_stored: usize) -> Self {
         House {
-            places: BTreeMap::new(),
+            places: Places::new(),
             topics: Topics::default(),
             requests: Requests::default(),
             locks: Locks::default(),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::bus::protocol::{Id, LockRow, Notice, Refusal, Wish};
 use crate::bus::topics::Outbox;
-use crate::bus::{Member, Place};
+use crate::bus::{place_of, Member, Places};
 
 /// How many locks a member may hold and wait for.
 pub const MOST_LOCKS: usize = 16_384;
@@ -122,7 +122,7 @@ impl Locks {
     }
 
     /// All locks, by name; of each first who holds it, then who waits, in their order. At most `most`.
-    pub fn list(&self, places: &BTreeMap<Member, Place>, most: usize) -> Vec<LockRow<'_>> {
+    pub fn list(&self, places: &Places, most: usize) -> Vec<LockRow<'_>> {
         let rows = self.locks.iter().flat_map(|(name, lock)| {
             let held = lock.held.iter().map(|claim| (claim, true));
             let all = held.chain(lock.waiting.iter().map(|claim| (claim, false)));
@@ -130,7 +130,7 @@ impl Locks {
                 name,
                 held,
                 shared: claim.shared,
-                place: places.get(&claim.member).copied().unwrap_or(crate::bus::PRIMARY),
+                place: place_of(places, claim.member),
             })
         });
         rows.take(most).collect()

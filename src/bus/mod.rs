@@ -23,10 +23,13 @@ pub mod hub;
 pub mod locks;
 pub mod protocol;
 pub mod requests;
+mod roster;
 pub mod store;
 #[cfg(test)]
 mod tests;
 pub mod topics;
+
+use std::collections::BTreeMap;
 
 /// A member of the bus: a number that is never used again.
 pub type Member = u32;
@@ -36,3 +39,11 @@ pub type Place = u32;
 
 /// The place of the primary.
 pub const PRIMARY: Place = u32::MAX;
+
+/// Where each member is.
+pub type Places = BTreeMap<Member, Place>;
+
+/// Where one is that is here.
+fn place_of(places: &Places, member: Member) -> Place {
+    places.get(&member).copied().unwrap_or(PRIMARY)
+}

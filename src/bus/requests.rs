@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::bus::protocol::{Absence, Id, Notice, Refusal, To, Token};
+use crate::bus::roster::Roster;
 use crate::bus::topics::Outbox;
-use crate::bus::{Member, Place};
+use crate::bus::{place_of, Member, Place, Places};
 
-/// How many requests of a member may wait for answers, and on how many topics it may answer.
+/// How many requests of a member may wait for answers.
 pub const MOST_REQUESTS: usize = 16_384;
 
 #[derive(Debug)]
@@ -21,8 +22,7 @@ struct Request {
 #[derive(Debug, Default)]
 pub struct Requests {
     /// Who answers on a topic; the first is the next in turn.
-    servers: HashMap<Box<str>, Vec<Member>>,
-    served: HashMap<Member, BTreeSet<Box<str>>>,
+    servers: Roster,
     open: BTreeMap<Token, Request>,
     /// The requests of each member, by its own number of them.
     asked: HashMap<Member, BTreeMap<Id, Token>>,
@@ -34,41 +34,20 @@ pub struct Requests {
 impl Requests {
     /// Whether nobody answers, and nobody waits.
     pub fn is_empty(&self) -> bool {
-        let idle = self.servers.is_empty() && self.served.is_empty() && self.open.is_empty();
-        idle && self.asked.is_empty() && self.due.is_empty()
+        self.servers.is_empty() && self.open.is_empty() && self.asked.is_empty() && self.due.is_empty()
     }
 
     /// A member answers on a topic from now on.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`] beyond [`MOST_REQUESTS`] topics.
+    /// [`Refusal::TooMany`].
     pub fn serve(&mut self, member: Member, topic: &str) -> Result<(), Refusal> {
-        let served = self.served.entry(member).or_default();
-        if served.contains(topic) {
-            return Ok(());
-        }
-        if served.len() >= MOST_REQUESTS {
-            return Err(Refusal::TooMany);
-        }
-        served.insert(topic.into());
-        self.servers.entry(topic.into()).or_default().push(member);
-        Ok(())
+        self.servers.enter(member, topic)
     }
 
     /// A member answers on a topic no more; what it was asked it still may answer.
     pub fn retire(&mut self, member: Member, topic: &str) {
-        if self.served.get_mut(&member).is_some_and(|served| served.remove(topic)) {
-            self.forget_server(member, topic);
-        }
-    }
-
-    fn forget_server(&mut self, member: Member, topic: &str) {
-        if let Some(servers) = self.servers.get_mut(topic) {
-            servers.retain(|server| *server != member);
-            if servers.is_empty() {
-                self.servers.remove(topic);
-            }
-        }
+        self.servers.exit(member, topic);
     }
 
     /// Asks those whom a request is for. Nobody is asked by itself.
@@ -83,7 +62,7 @@ impl Requests {
         to: To,
         topic: &str,
         data: &[u8],
-        places: &BTreeMap<Member, Place>,
+        places: &Places,
         outbox: &mut impl Outbox,
     ) -> Result<(), Refusal> {
         let asked = self.asked.entry(asker).or_default();
@@ -121,21 +100,13 @@ impl Requests {
         Ok(())
     }
 
-    fn choose(&mut self, asker: Member, to: To, topic: &str, places: &BTreeMap<Member, Place>) -> Vec<Member> {
-        let Some(servers) = self.servers.get_mut(topic) else { return Vec::new() };
+    fn choose(&mut self, asker: Member, to: To, topic: &str, places: &Places) -> Vec<Member> {
+        let others = self.servers.at(topic).iter().copied().filter(|server| *server != asker);
         match to {
-            To::Any => {
-                let Some(next) = servers.iter().position(|server| *server != asker) else { return Vec::new() };
-                let member = servers.remove(next);
-                servers.push(member);
-                vec![member]
-            }
-            To::All => servers.iter().copied().filter(|server| *server != asker).collect(),
-            To::Place(place) => {
-                let there = |server: &Member| *server != asker && places.get(server) == Some(&place);
-                // The newest, where a worker and its replacement share the slot for a while.
-                servers.iter().copied().filter(there).max().into_iter().collect()
-            }
+            To::Any => self.servers.next_but(asker, topic).into_iter().collect(),
+            To::All => others.collect(),
+            // The newest, where a worker and its replacement share the slot for a while.
+            To::Place(place) => others.filter(|server| places.get(server) == Some(&place)).max().into_iter().collect(),
         }
     }
 
@@ -180,9 +151,7 @@ impl Requests {
 
     /// A member is gone, who was at this place: whoever waits for it is told.
     pub fn leave(&mut self, member: Member, from: Place, outbox: &mut impl Outbox) {
-        for topic in self.served.remove(&member).unwrap_or_default() {
-            self.forget_server(member, &topic);
-        }
+        self.servers.leave(member);
         for token in self.asked.remove(&member).unwrap_or_default().into_values() {
             self.drop_request(token, outbox);
         }
@@ -193,8 +162,4 @@ impl Requests {
         }
         self.due.remove(&member);
     }
-}
-
-fn place_of(places: &BTreeMap<Member, Place>, member: Member) -> Place {
-    places.get(&member).copied().unwrap_or(crate::bus::PRIMARY)
 }

@@ -1,12 +1,10 @@
 //! Who wants what is published on a topic, and what of it those have missed who do not read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::bus::protocol::{Notice, Refusal};
+use crate::bus::roster::Roster;
 use crate::bus::{Member, Place};
-
-/// How many topics a member may listen to.
-pub const MOST_TOPICS: usize = 16_384;
 
 /// Where notices go.
 pub trait Outbox {
@@ -20,83 +18,57 @@ pub trait Outbox {
 /// The topics that somebody listens to.
 #[derive(Debug, Default)]
 pub struct Topics {
-    listeners: HashMap<Box<str>, Vec<Member>>,
-    /// What each listens to, and how much of it was missed since it was last told.
-    topics: HashMap<Member, BTreeMap<Box<str>, u64>>,
-    /// Those who have missed something.
-    behind: BTreeSet<Member>,
+    listeners: Roster,
+    /// Those who have missed something: how much of each topic, since they were last told.
+    missed: HashMap<Member, BTreeMap<Box<str>, u64>>,
 }
 
 impl Topics {
     /// Whether nobody listens.
     pub fn is_empty(&self) -> bool {
-        self.listeners.is_empty() && self.topics.is_empty() && self.behind.is_empty()
+        self.listeners.is_empty() && self.missed.is_empty()
     }
 
     /// A member listens from now on.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`] beyond [`MOST_TOPICS`].
+    /// [`Refusal::TooMany`].
     pub fn subscribe(&mut self, member: Member, topic: &str) -> Result<(), Refusal> {
-        let topics = self.topics.entry(member).or_default();
-        if topics.contains_key(topic) {
-            return Ok(());
-        }
-        if topics.len() >= MOST_TOPICS {
-            return Err(Refusal::TooMany);
-        }
-        topics.insert(topic.into(), 0);
-        self.listeners.entry(topic.into()).or_default().push(member);
-        Ok(())
+        self.listeners.enter(member, topic)
     }
 
     /// A member listens no more.
     pub fn unsubscribe(&mut self, member: Member, topic: &str) {
-        if let Some(topics) = self.topics.get_mut(&member) {
-            if topics.remove(topic).is_some() {
-                self.forget(member, topic);
-            }
+        self.listeners.exit(member, topic);
+        if let Some(missed) = self.missed.get_mut(&member) {
+            missed.remove(topic);
         }
     }
 
     /// A member is gone.
     pub fn leave(&mut self, member: Member) {
-        self.behind.remove(&member);
-        for topic in self.topics.remove(&member).unwrap_or_default().into_keys() {
-            self.forget(member, &topic);
-        }
-    }
-
-    fn forget(&mut self, member: Member, topic: &str) {
-        if let Some(listeners) = self.listeners.get_mut(topic) {
-            listeners.retain(|listener| *listener != member);
-            if listeners.is_empty() {
-                self.listeners.remove(topic);
-            }
-        }
+        self.listeners.leave(member);
+        self.missed.remove(&member);
     }
 
     /// Tells all who listen, but for whoever says it. Who has missed something is told of that first.
     pub fn publish(&mut self, by: Member, from: Place, topic: &str, data: &[u8], outbox: &mut impl Outbox) {
-        let Some(listeners) = self.listeners.get(topic) else { return };
         let notice = Notice::Published { from, topic, data };
-        for &listener in listeners.iter().filter(|listener| **listener != by) {
-            if self.behind.contains(&listener) || !outbox.offer(listener, &notice) {
-                let missed = self.topics.get_mut(&listener).and_then(|topics| topics.get_mut(topic));
-                missed.into_iter().for_each(|missed| *missed += 1);
-                self.behind.insert(listener);
+        for &listener in self.listeners.at(topic).iter().filter(|listener| **listener != by) {
+            if self.missed.contains_key(&listener) || !outbox.offer(listener, &notice) {
+                let missed = self.missed.entry(listener).or_default();
+                match missed.get_mut(topic) {
+                    Some(count) => *count += 1,
+                    None => _ = missed.insert(topic.into(), 1),
+                }
             }
         }
     }
 
     /// A member reads again: it is told what it has missed.
     pub fn caught_up(&mut self, member: Member, outbox: &mut impl Outbox) {
-        if !self.behind.remove(&member) {
-            return;
-        }
-        let topics = self.topics.get_mut(&member).into_iter().flatten();
-        for (topic, missed) in topics.filter(|(_, missed)| **missed > 0) {
-            outbox.send(member, &Notice::Missed { count: std::mem::take(missed), topic });
+        for (topic, count) in self.missed.remove(&member).unwrap_or_default() {
+            outbox.send(member, &Notice::Missed { count, topic: &topic });
         }
     }
 }

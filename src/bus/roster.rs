@@ -1,0 +1,77 @@
+//! Who is at which names: looked up from either side.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::bus::protocol::Refusal;
+use crate::bus::Member;
+
+/// At how many names a member may be.
+pub const MOST_NAMES: usize = 16_384;
+
+/// Members and names.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    /// In the order in which they came.
+    members: HashMap<Box<str>, Vec<Member>>,
+    names: HashMap<Member, BTreeSet<Box<str>>>,
+}
+
+impl Roster {
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.names.is_empty()
+    }
+
+    /// A member comes to a name, if it is not there.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`] beyond [`MOST_NAMES`].
+    pub fn enter(&mut self, member: Member, name: &str) -> Result<(), Refusal> {
+        let names = self.names.entry(member).or_default();
+        if names.contains(name) {
+            return Ok(());
+        }
+        if names.len() >= MOST_NAMES {
+            return Err(Refusal::TooMany);
+        }
+        names.insert(name.into());
+        self.members.entry(name.into()).or_default().push(member);
+        Ok(())
+    }
+
+    /// A member goes from a name, if it is there.
+    pub fn exit(&mut self, member: Member, name: &str) {
+        if self.names.get_mut(&member).is_some_and(|names| names.remove(name)) {
+            self.forget(member, name);
+        }
+    }
+
+    /// A member goes from all.
+    pub fn leave(&mut self, member: Member) {
+        for name in self.names.remove(&member).unwrap_or_default() {
+            self.forget(member, &name);
+        }
+    }
+
+    fn forget(&mut self, member: Member, name: &str) {
+        if let Some(members) = self.members.get_mut(name) {
+            members.retain(|other| *other != member);
+            if members.is_empty() {
+                self.members.remove(name);
+            }
+        }
+    }
+
+    /// Who is at a name.
+    pub fn at(&self, name: &str) -> &[Member] {
+        self.members.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The first at a name but for one, who goes to the end of the line.
+    pub fn next_but(&mut self, one: Member, name: &str) -> Option<Member> {
+        let members = self.members.get_mut(name)?;
+        let place = members.iter().position(|member| *member != one)?;
+        let next = members.remove(place);
+        members.push(next);
+        Some(next)
+    }
+}
