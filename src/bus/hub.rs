@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::SockType;
 use parking_lot::Mutex;
 
@@ -23,6 +22,7 @@ use crate::messages::frame::Kind;
 use crate::messages::incoming::{Incoming, Read};
 use crate::os::error::{Error, Result};
 use crate::os::sync::thread::JoinHandle;
+use crate::os::wait::{self, Flag};
 use crate::os::{socket, thread};
 
 /// The longest message, in bytes.
@@ -59,7 +59,7 @@ pub struct Hub {
 #[derive(Debug)]
 struct Shared {
     inbox: Mutex<Inbox>,
-    wake: EventFd,
+    wake: Flag,
 }
 
 #[derive(Debug, Default)]
@@ -74,8 +74,7 @@ impl Hub {
     /// # Errors
     /// [`Error::Os`] when descriptors or threads are missing.
     pub fn start(most_stored: usize) -> Result<Hub> {
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let wake = EventFd::from_value_and_flags(0, flags).map_err(|errno| Error::os("eventfd", errno))?;
+        let wake = Flag::new()?;
         let members = Members::new()?;
         members.watch(&wake, WAKE, EpollFlags::EPOLLIN)?;
         let shared = Arc::new(Shared { inbox: Mutex::default(), wake });
@@ -92,7 +91,7 @@ impl Hub {
     pub fn join(&self, place: Place) -> Result<OwnedFd> {
         let (ours, theirs) = socket::pair(SockType::Stream)?;
         self.shared.inbox.lock().joining.push((place, ours));
-        self.shared.wake();
+        self.shared.wake.raise();
         Ok(theirs)
     }
 }
@@ -100,17 +99,10 @@ impl Hub {
 impl Drop for Hub {
     fn drop(&mut self) {
         self.shared.inbox.lock().ended = true;
-        self.shared.wake();
+        self.shared.wake.raise();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-impl Shared {
-    fn wake(&self) {
-        // A counter that is full wakes as well.
-        let _ = self.wake.write(1);
     }
 }
 
@@ -151,7 +143,7 @@ impl Room {
 
     /// Lets in who waits for it; `true`: the end.
     fn let_in(&mut self, shared: &Shared) -> bool {
-        let _ = shared.wake.read();
+        shared.wake.lower();
         let inbox = std::mem::take(&mut *shared.inbox.lock());
         for (place, socket) in inbox.joining {
             // Without memory to watch it, it finds its socket closed.
@@ -240,9 +232,8 @@ struct Members {
 
 impl Members {
     fn new() -> Result<Members> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|errno| Error::os("epoll_create1", errno))?;
         Ok(Members {
-            epoll,
+            epoll: wait::epoll()?,
             all: BTreeMap::new(),
             last: 0,
             unwritten: BTreeSet::new(),

@@ -7,14 +7,14 @@ use std::rc::Rc;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::callback::Callback;
 use super::dispatch::Sticky;
 use super::uv::{Poll, READABLE};
 use super::Result;
 use crate::connections::requests::Requests as Core;
-use crate::os::error::Error;
+use crate::os::wait;
 
 /// How many connections are told of before others on the loop get their turn.
 const BATCH: usize = 64;
@@ -34,8 +34,7 @@ impl Requests {
     /// it has ended. One that was reset is not to be looked at: to look takes the error from who reads.
     #[napi(constructor)]
     pub fn new(env: Env, slot: u32, sticky: Sticky, onrequest: Function<'_>) -> Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|errno| Error::os("epoll_create1", errno))?;
-        let epoll = Rc::new(epoll);
+        let epoll = Rc::new(wait::epoll()?);
         // SAFETY: we are called by JavaScript, with a function.
         let onrequest = unsafe { Callback::new(env.raw(), "RUSTCLUSTERREQUESTS", onrequest.raw()) };
         let ready = {

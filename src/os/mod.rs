@@ -10,3 +10,4 @@ pub mod socket;
 pub(crate) mod sync;
 pub mod systemd;
 pub mod thread;
+pub mod wait;

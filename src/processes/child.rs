@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use rustix::process::{pidfd_open, waitid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus};
 
 use crate::os::error::{Error, Result};
 use crate::os::thread;
+use crate::os::wait::Flag;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ enum End {
     /// It stands for the process in every call.
     Pidfd(OwnedFd),
     /// It is written by a thread. Until the process is reaped, its number stands for it.
-    Told(Arc<EventFd>),
+    Told(Arc<Flag>),
 }
 
 impl Child {
@@ -144,18 +144,16 @@ fn pidfd_send_signal(pidfd: &OwnedFd, number: i32) -> nix::Result<()> {
 }
 
 /// A descriptor that a thread makes readable when the child has ended.
-fn tell_end(pid: Pid) -> Result<Arc<EventFd>> {
-    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-    let eventfd = EventFd::from_value_and_flags(0, flags).map_err(|errno| Error::os("eventfd", errno))?;
-    let eventfd = Arc::new(eventfd);
-    let told = Arc::clone(&eventfd);
+fn tell_end(pid: Pid) -> Result<Arc<Flag>> {
+    let ended = Arc::new(Flag::new()?);
+    let told = Arc::clone(&ended);
     let wait = move || {
         // The end stays to be asked for by `exited`. An error, that somebody else reaped it, is told as well.
         let _ = wait(by_number(pid), WaitIdOptions::NOWAIT);
-        let _ = told.write(1);
+        told.raise();
     };
     thread::start("cluster-wait", wait)?;
-    Ok(eventfd)
+    Ok(ended)
 }
 
 fn by_number(pid: Pid) -> WaitId<'static> {

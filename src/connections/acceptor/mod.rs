@@ -81,7 +81,6 @@ use crossbeam_channel::Receiver;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::epoll::{EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::time::{clock_gettime, ClockId};
 use parking_lot::Mutex;
 
@@ -92,6 +91,7 @@ use crate::connections::sticky::Slot;
 use crate::os::error::{Error, Result};
 use crate::os::sync::thread::JoinHandle;
 use crate::os::thread;
+use crate::os::wait::Flag;
 use crate::processes::board::Board;
 pub use figures::{Figures, Handed, ListenerFigures, WorkerFigures};
 use state::{Departure, State};
@@ -173,9 +173,9 @@ pub struct Acceptor {
 struct Shared {
     state: Mutex<State>,
     /// Ends the wait of the thread.
-    wake: EventFd,
+    wake: Flag,
     /// Readable while events wait for [`Acceptor::next_event`].
-    news: EventFd,
+    news: Flag,
     /// The clock of the thread's processor time.
     clock: AtomicI32,
 }
@@ -189,9 +189,7 @@ impl Acceptor {
     /// # Errors
     /// [`Error::Os`] when descriptors or threads are missing.
     pub fn start() -> Result<Self> {
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let eventfd = || EventFd::from_value_and_flags(0, flags).map_err(|errno| Error::os("eventfd", errno));
-        let (wake, news) = (eventfd()?, eventfd()?);
+        let (wake, news) = (Flag::new()?, Flag::new()?);
         let (sender, events) = crossbeam_channel::unbounded();
         let state = State::new(sender)?;
         state.epoll.add(wake.as_fd(), Token::Wake, EpollFlags::EPOLLIN)?;
@@ -292,7 +290,7 @@ impl Acceptor {
         let event = self.events.try_recv().ok();
         if event.is_none() {
             // Nothing to read is no error; an event sent in between makes it readable again.
-            let _ = self.shared.news.read();
+            self.shared.news.lower();
             return self.events.try_recv().ok();
         }
         event
@@ -307,7 +305,7 @@ impl Acceptor {
         let wake = state.news || (!ticked && state.needs_tick()) || end != state.first_overdue();
         drop(state);
         if wake {
-            self.shared.wake();
+            self.shared.wake.raise();
         }
         result
     }
@@ -316,7 +314,7 @@ impl Acceptor {
 impl Drop for Acceptor {
     fn drop(&mut self) {
         self.shared.state.lock().ended = true;
-        self.shared.wake();
+        self.shared.wake.raise();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -324,11 +322,6 @@ impl Drop for Acceptor {
 }
 
 impl Shared {
-    fn wake(&self) {
-        // A counter that is full wakes as well.
-        let _ = self.wake.write(1);
-    }
-
     fn run(&self) {
         self.clock.store(own_clock(), Ordering::Relaxed);
         let epoll = self.state.lock().epoll.clone();
@@ -359,7 +352,7 @@ impl Shared {
             let mut accepted = 0;
             for event in &ready[..count] {
                 match Token::from(event.data()) {
-                    Token::Wake => drop(self.wake.read()),
+                    Token::Wake => self.wake.lower(),
                     Token::Listener(listener) => accepted += state.accept(listener),
                     Token::Worker(worker) => state.worker_ready(worker, event.events()),
                     Token::Parked(parked) => state.parked_ready(parked, event.events()),
@@ -378,7 +371,7 @@ impl Shared {
             let news = std::mem::take(&mut state.news);
             drop(state);
             if news {
-                let _ = self.news.write(1);
+                self.news.raise();
             }
             if accepted > 0 {
                 // Connections come in crowds. Where workers wait for a processor, they go first, and the next look

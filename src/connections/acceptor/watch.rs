@@ -3,12 +3,13 @@
 use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::parked::ParkedId;
 use crate::connections::handoff::ListenerId;
 use crate::connections::policy::WorkerId;
 use crate::os::error::{Error, Result};
+use crate::os::wait;
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +48,7 @@ pub(super) struct Watched(Epoll);
 
 impl Watched {
     pub fn new() -> Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|errno| Error::os("epoll_create1", errno))?;
-        Ok(Watched(epoll))
+        Ok(Watched(wait::epoll()?))
     }
 
     pub fn wait(&self, events: &mut [EpollEvent], timeout: EpollTimeout) -> std::result::Result<usize, Errno> {
