@@ -12,7 +12,8 @@ const path = require('node:path');
 const { PassThrough } = require('node:stream');
 const { test } = require('node:test');
 const { stripVTControlCharacters } = require('node:util');
-const { readStatus, nameOf } = require('../../lib/telemetry/client');
+const { readStatus } = require('../../lib/telemetry/client');
+const { textOf } = require('../../lib/telemetry/setting');
 const { Screen } = require('../../lib/telemetry/screen');
 const { top } = require('../../lib/telemetry/top');
 const { Cluster, fake } = require('./fake');
@@ -210,7 +211,7 @@ test('whatever else answers is an error, and so is nobody', async t => {
     code: 'ERR_RUST_CLUSTER_NO_STATUS',
     message: /ENOENT/,
   });
-  assert.equal(nameOf({ host: '::1', port: 80 }), '[::1]:80');
+  assert.equal(textOf({ host: '::1', port: 80 }), '[::1]:80');
 });
 
 /** A terminal of 80 columns and 20 lines, and what it shows. */

@@ -4,6 +4,7 @@
 
 const http = require('node:http');
 const errors = require('../errors');
+const { textOf } = require('./setting');
 
 /** It answers in milliseconds, or not at all. */
 const PATIENCE = 5000;
@@ -24,7 +25,7 @@ function readStatus(place) {
   return new Promise((resolve, reject) => {
     const request = http.get({ ...target, path: '/status', agent: false, timeout: PATIENCE });
     const fail = why => {
-      reject(Object.assign(errors.noStatus(nameOf(place), why), { why }));
+      reject(Object.assign(errors.noStatus(textOf(place), why), { why }));
       request.destroy();
     };
     request.on('timeout', () => fail(`no answer within ${PATIENCE / 1000} s`));
@@ -70,10 +71,4 @@ const ANY = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 const reachable = ({ path, host, port }) =>
   path === undefined ? { host: ANY[host] ?? host, port } : { path };
 
-/** As a person writes it. */
-const nameOf = place =>
-  'path' in place
-    ? place.path.replace(/^\0/, '@')
-    : `${place.host.includes(':') ? `[${place.host}]` : place.host}:${place.port}`;
-
-module.exports = { readStatus, reachable, nameOf };
+module.exports = { readStatus, reachable };
