@@ -14,7 +14,8 @@ function address() {
   return require('./lib/telemetry/primary').address();
 }
 
-const COLLECT = Symbol.for('rust-cluster.collect');
+/** Where a worker's cluster object has what lib/cluster/child.js is for it. */
+const WITHIN = Symbol.for('rust-cluster.within');
 
 /**
  * Has the metrics of this worker be part of those of the cluster. Where there is no telemetry, nothing is done.
@@ -23,7 +24,7 @@ const COLLECT = Symbol.for('rust-cluster.collect');
 function collect(source) {
   if (typeof source !== 'function' && typeof source?.metrics !== 'function')
     throw require('./lib/errors').badSource(source);
-  cluster[COLLECT]?.(source);
+  cluster[WITHIN]?.collector.add(source);
 }
 
 module.exports = { address, collect };

@@ -10,14 +10,14 @@ const { locks } = require('./locks');
 /** Their names begin as no lock of a program's may look. */
 const PREFIX = 'leader:';
 
-/** What a worker emits on its cluster object when it is told to leave. */
-const LEAVING = Symbol.for('rust-cluster.leaving');
+/** Where a worker's cluster object has what lib/cluster/child.js is for it. */
+const WITHIN = Symbol.for('rust-cluster.within');
 
 /** What tells each that leads, or waits for it, that the worker leaves; and whether it does. */
 const leaders = new Set();
 let leaving = false;
 
-cluster.once(LEAVING, () => {
+cluster[WITHIN]?.onleave.push(() => {
   leaving = true;
   for (const leave of leaders) leave();
 });

@@ -216,15 +216,15 @@ class Member {
   }
 }
 
-/** How the cluster object hands a worker's channel to what its program loads of this package. */
-const CHANNEL = Symbol.for('rust-cluster.channel');
+/** Where a worker's cluster object has what lib/cluster/child.js is for it. */
+const WITHIN = Symbol.for('rust-cluster.within');
 
 function joinOfWorker(joined) {
   // Nobody answers then.
   const disconnected = () => joined(errors.busNotJoined('it has disconnected'));
   if (!process.connected) return process.nextTick(disconnected);
   process.once('disconnect', disconnected);
-  cluster[CHANNEL].ask({ act: 'joinBus', protocol: PROTOCOL }, ({ errno, failed }, fd) => {
+  cluster[WITHIN].channel.ask({ act: 'joinBus', protocol: PROTOCOL }, ({ errno, failed }, fd) => {
     process.removeListener('disconnect', disconnected);
     if (fd >= 0) joined(null, fd);
     else joined(errors.busNotJoined(failed ?? native.errorName(-errno)));
@@ -237,7 +237,7 @@ let member;
 function thisMember() {
   if (member) return member;
   if (!native) throw errors.noBusHere(runtime);
-  if (!isMainThread || (cluster.isWorker && !cluster[CHANNEL])) throw errors.noBus();
+  if (!isMainThread || (cluster.isWorker && !cluster[WITHIN])) throw errors.noBus();
   if (cluster.isWorker) {
     member = new Member(joinOfWorker);
     process.once('disconnect', () => member.leave());

@@ -21,13 +21,11 @@ const ASKS = 1;
 const HAS_PEER = 2;
 const GAUGE = 2;
 
-/** Emitted when the worker begins to leave, for what its program loads of this package besides. */
-const LEAVING = Symbol.for('rust-cluster.leaving');
+/** For what the program loads of this package besides (rust-cluster/bus, /telemetry): another copy of these modules. */
+const WITHIN = Symbol.for('rust-cluster.within');
 
 /** Node 20 takes a maxConnections of 0 for no limit, later versions for none allowed. */
 const ZERO_IS_NO_LIMIT = Number.parseInt(process.versions.node, 10) < 22;
-
-const COLLECT = Symbol.for('rust-cluster.collect');
 
 /**
  * Makes `cluster` the cluster object of a worker.
@@ -42,7 +40,6 @@ const COLLECT = Symbol.for('rust-cluster.collect');
 function install(cluster, { id, slot, channel, handoff, board }) {
   const worker = new Worker({ id, slot, process, state: 'online' });
   const child = new Child(worker, channel, handoff, board);
-  child.onleave = () => cluster.emit(LEAVING);
   for (const member of ['fork', 'setupPrimary', 'setupMaster', 'disconnect', 'workers', 'settings'])
     delete cluster[member];
   for (const member of ['SCHED_NONE', 'SCHED_RR', 'schedulingPolicy']) delete cluster[member];
@@ -51,8 +48,7 @@ function install(cluster, { id, slot, channel, handoff, board }) {
   cluster.isPrimary = false;
   cluster.worker = worker;
   cluster.Worker = Worker;
-  // For what the program loads of this package besides: another copy of these modules.
-  Object.defineProperty(cluster, Symbol.for('rust-cluster.channel'), { value: channel });
+  Object.defineProperty(cluster, WITHIN, { value: child });
 
   /** Called by net.Server and dgram.Socket to listen. */
   cluster._getServer = (server, options, callback) => child.getServer(server, options, callback);
@@ -66,8 +62,6 @@ function install(cluster, { id, slot, channel, handoff, board }) {
     child.destroy(this);
   };
 
-  // rust-cluster/telemetry is a file that the program loads, and finds us here.
-  Object.defineProperty(cluster, COLLECT, { value: source => child.collector.add(source) });
   supervise(child, worker, channel);
   channel.sendControl({ act: 'online' });
 }
@@ -86,7 +80,7 @@ class Child {
   /** What it does besides where there is a supervisor: see ./supervised. */
   supervised;
   /** Called once, when the worker begins to leave. */
-  onleave;
+  onleave = [];
   #worker;
   #channel;
   #intake;
@@ -137,6 +131,11 @@ class Child {
       );
       this.#intake = intake;
     }
+  }
+
+  /** To the primary. */
+  get channel() {
+    return this.#channel;
   }
 
   /** What tells of the program's own metrics. */
@@ -376,9 +375,7 @@ class Child {
   /** Closes all servers, then the channel. What the primary has given us is served first. */
   #closeAll(askedByPrimary) {
     this.#worker.exitedAfterDisconnect = true;
-    const { onleave } = this;
-    this.onleave = undefined;
-    onleave?.();
+    for (const listener of this.onleave.splice(0)) listener();
     if (this.#intake?.drain() === false) {
       setTimeout(() => this.#closeAll(askedByPrimary), STARVED_PAUSE);
       return;

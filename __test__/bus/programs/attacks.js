@@ -17,7 +17,7 @@ const failure = ({ name, code, message }) => [name, code ?? '', `${message}`.spl
 /** Whether an error is of what reads values, and none of the bus's. */
 const ofNobodys = reason => reason instanceof Error && reason.code === undefined;
 const ended = worker => worker.isDead() || once(worker, 'exit');
-const channelOf = cluster => cluster[Symbol.for('rust-cluster.channel')];
+const channelOf = cluster => cluster[Symbol.for('rust-cluster.within')].channel;
 
 /** A member that writes what it likes, and answers what it is asked with the bytes of that number. */
 function joinRaw(cluster, answers) {
