@@ -163,3 +163,36 @@ impl Requests {
         self.due.remove(&member);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes all.
+    struct Room;
+
+    impl Outbox for Room {
+        fn offer(&mut self, _to: Member, _notice: &Notice<'_>) -> bool {
+            true
+        }
+
+        fn send(&mut self, _to: Member, _notice: &Notice<'_>) {}
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_request_that_is_answered_or_given_up() {
+        let places = Places::from([(1, 0), (2, 1)]);
+        let mut requests = Requests::default();
+        requests.serve(2, "a").unwrap();
+        for (id, token) in [(1, 1), (2, 2)] {
+            requests.ask(1, id, To::Any, "a", b"", &places, &mut Room).unwrap();
+            assert_eq!(requests.due[&2], BTreeSet::from([token]));
+            if id == 1 {
+                requests.answer(2, 1, token, true, b"", &mut Room);
+            } else {
+                requests.forget(1, id, &mut Room);
+            }
+            assert!(requests.due[&2].is_empty() && requests.asked[&1].is_empty() && requests.open.is_empty());
+        }
+    }
+}
