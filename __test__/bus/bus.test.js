@@ -182,6 +182,7 @@ test('values and counters are kept for a while, in a bounded memory', { skip }, 
     counted: [{ value: 1, ttl: 0 }, { value: -2, ttl: 0 }, -2],
     lives: [3_600_000, 2, true],
     gone: 1,
+    brief: 'is gone',
     kept: 2,
     key: wrong(
       'TypeError',

@@ -484,6 +484,9 @@ cases({
       await store.increment('soon', { ttl: 20 });
       while ((await store.get('soon')) !== undefined) await turn();
       say('gone', (await store.increment('soon', { ttl: 60_000 })).value);
+      await store.set('brief', 1, { ttl: 1 });
+      while ((await store.get('brief')) !== undefined) await turn();
+      say('brief', 'is gone');
       await store.set('kept', 1, { ttl: 1 });
       await store.set('kept', 2);
       say('kept', await store.get('kept'));
