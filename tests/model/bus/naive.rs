@@ -234,19 +234,25 @@ impl Naive {
         self.grant(told);
     }
 
-    /// Of each lock: the first that waits has it, if it may; and so on.
+    /// Of each lock, by their names: the first that waits has it, if it may; and so on.
     fn grant(&mut self, told: &mut Told) {
-        while let Some(place) = self.claims.iter().position(|claim| {
-            let own = |it: &&Claim| it.name == claim.name;
-            let first = self.claims.iter().filter(own).find(|it| !it.held) == Some(claim);
-            first && self.claims.iter().filter(own).filter(|it| it.held).all(|it| it.shared && claim.shared)
-        }) {
+        while let Some(place) = self.next_to_be_granted() {
             let claim = Claim { held: true, ..self.claims.remove(place) };
             told.send(claim.member, &Notice::Granted { id: claim.id });
             let held = self.claims.iter().filter(|claim| claim.held).count();
             self.claims.sort_by_key(|claim| !claim.held);
             self.claims.insert(held, claim);
         }
+    }
+
+    fn next_to_be_granted(&self) -> Option<usize> {
+        let may_be = |claim: &Claim| {
+            let own = |it: &&Claim| it.name == claim.name;
+            let first = self.claims.iter().filter(own).find(|it| !it.held) == Some(claim);
+            first && self.claims.iter().filter(own).filter(|it| it.held).all(|it| it.shared && claim.shared)
+        };
+        let all = self.claims.iter().enumerate().filter(|(_, claim)| may_be(claim));
+        all.min_by_key(|(_, claim)| &claim.name).map(|(place, _)| place)
     }
 
     fn store(&mut self, member: Member, id: Id, command: Command<'_>, now: u64, told: &mut Told) {
