@@ -5,13 +5,11 @@
 //! read. If not, the connection goes back with it, and the primary gives it to whoever is to have it. So nothing is relayed
 //! or written again, and a connection on which one client speaks costs a look.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
-
-use nix::errno::Errno;
-use nix::sys::socket::{recv, MsgFlags};
+use std::os::fd::BorrowedFd;
 
 use super::peek::{self, Peek, HEAD};
 use super::sticky::{Hasher, Key, Slot, Sticky};
+use crate::os::socket;
 
 /// What looks, in one worker.
 #[derive(Debug)]
@@ -62,14 +60,10 @@ impl Requests {
 
     fn look(&mut self, socket: BorrowedFd<'_>) -> Said {
         let Some(place) = self.sticky.place() else { return Said::Nothing };
-        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-        let length = loop {
-            match recv(socket.as_raw_fd(), &mut self.buffer[..], flags) {
-                Err(Errno::EINTR) => {}
-                // It has ended or was reset, or it is no socket: who reads from it is told.
-                Ok(0) | Err(_) => return Said::Nothing,
-                Ok(length) => break length,
-            }
+        let length = match socket::peek(socket, &mut self.buffer[..]) {
+            // It has ended or was reset, or it is no socket: who reads from it is told.
+            Ok(0) | Err(_) => return Said::Nothing,
+            Ok(length) => length,
         };
         match Peek::default().look(&self.buffer[..length], place) {
             peek::Seen::More => Said::Part,

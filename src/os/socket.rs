@@ -27,7 +27,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{getrlimit, Resource};
 use nix::sys::socket::sockopt::PeerCredentials;
-use nix::sys::socket::{getsockopt, socketpair, AddressFamily, SockFlag, SockType};
+use nix::sys::socket::{getsockopt, recv, socketpair, AddressFamily, MsgFlags, SockFlag, SockType};
 use rustix::net::{sendmsg, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 use crate::os::error::{Error, Result};
@@ -346,6 +346,19 @@ unsafe fn own_descriptors(header: &libc::msghdr, descriptors: &mut Vec<OwnedFd>)
                 _ => {}
             }
             control = libc::CMSG_NXTHDR(header, control);
+        }
+    }
+}
+
+/// Looks at what has arrived, from its start, without taking it and without waiting; 0: it has ended.
+///
+/// # Errors
+/// What the kernel says: `EAGAIN`, nothing has arrived; else it was reset, or is no socket.
+pub fn peek(socket: impl AsFd, buffer: &mut [u8]) -> nix::Result<usize> {
+    loop {
+        match recv(socket.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
+            Err(Errno::EINTR) => {}
+            seen => return seen,
         }
     }
 }

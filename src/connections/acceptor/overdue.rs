@@ -6,11 +6,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::libc::linger;
-use nix::sys::socket::{recv, send, setsockopt, shutdown, sockopt, MsgFlags, Shutdown};
+use nix::sys::socket::{send, setsockopt, shutdown, sockopt, MsgFlags, Shutdown};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 
 use super::state::State;
 use crate::connections::limit::{asks_in_http, Limit, Refusal};
+use crate::os::socket;
 
 /// How long a client has to read why it is refused. What it sends meanwhile would reset its connection.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -57,9 +58,8 @@ impl State {
 impl Refused {
     fn refuse(&mut self, socket: OwnedFd, limit: &Limit, now: Instant) {
         let mut start = [0; START];
-        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
         let is_answered = limit.refusal == Refusal::Unavailable
-            && recv(socket.as_raw_fd(), &mut start, flags).is_ok_and(|seen| asks_in_http(&start[..seen]));
+            && socket::peek(&socket, &mut start).is_ok_and(|seen| asks_in_http(&start[..seen]));
         if !is_answered {
             return reset(socket);
         }
@@ -91,6 +91,5 @@ pub(super) fn has_left(socket: &OwnedFd, limit: Option<&Limit>) -> bool {
         return true;
     }
     let is_http = limit.is_some_and(|limit| limit.refusal == Refusal::Unavailable);
-    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    seen.contains(PollFlags::RDHUP) && (is_http || recv(socket.as_raw_fd(), &mut [0], flags) == Ok(0))
+    seen.contains(PollFlags::RDHUP) && (is_http || socket::peek(socket, &mut [0]) == Ok(0))
 }

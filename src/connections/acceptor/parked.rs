@@ -28,6 +28,7 @@ use crate::connections::peek::{self, Peek, HEAD};
 use crate::connections::policy::{Dispatch, Policy};
 use crate::connections::proxy_protocol;
 use crate::connections::sticky::{By, Hasher, Sticky};
+use crate::os::socket;
 
 /// The number of a parked connection. They are given out in turn, and nobody waits for four thousand million others.
 pub(super) type ParkedId = u32;
@@ -124,9 +125,8 @@ impl Looker {
             if matches!(visitor.awaited, Awaited::Nothing) {
                 return Look::Ready;
             }
-            let seen = match recv(visitor.connection.socket.as_raw_fd(), &mut self.buffer[..], PEEK) {
+            let seen = match socket::peek(&visitor.connection.socket, &mut self.buffer[..]) {
                 Ok(length) => length,
-                Err(Errno::EINTR) => continue,
                 Err(Errno::EAGAIN) => 0,
                 // It was reset. Who reads from it is told.
                 Err(_) => return given_up(visitor),
@@ -186,8 +186,6 @@ impl Looker {
         visitor.connection
     }
 }
-
-const PEEK: MsgFlags = MsgFlags::MSG_PEEK.union(MsgFlags::MSG_DONTWAIT);
 
 /// What becomes of one that is waited for no longer.
 fn given_up(visitor: &mut Visitor) -> Look {
