@@ -275,30 +275,19 @@ impl State {
             if connection.client == Client::Unseen && listener.dispatch.looks() {
                 connection = self.looker.recall(connection, &listener.dispatch);
             }
-            let (worker, is_offer) = match listener.owner(connection.client, &self.workers, self.now) {
+            let (worker, is_offer) = match listener.choose(connection.client, &mut self.workers, self.now) {
                 Owner::Takes(worker, is_offer) => (worker, is_offer),
-                owner => {
-                    let next = match owner {
-                        Owner::Nobody => listener.next(&mut self.workers, self.now),
-                        _ => None,
-                    };
-                    match next {
-                        Some(next) => next,
-                        // What became free before they were asked to say so is seen at a second look.
-                        None if !std::mem::replace(&mut has_asked, true)
-                            && listener.want_room(&mut self.workers, self.now) =>
-                        {
-                            continue;
-                        }
-                        None if owner == Owner::Waits => {
-                            self.hold(connection);
-                            return None;
-                        }
-                        None => {
-                            listener.is_behind = listener.dispatch.limit.is_some();
-                            return Some(connection);
-                        }
-                    }
+                // What became free before they were asked to say so is seen at a second look.
+                _ if !std::mem::replace(&mut has_asked, true) && listener.want_room(&mut self.workers, self.now) => {
+                    continue;
+                }
+                Owner::Waits => {
+                    self.hold(connection);
+                    return None;
+                }
+                Owner::Nobody => {
+                    listener.is_behind = listener.dispatch.limit.is_some();
+                    return Some(connection);
                 }
             };
             connection.asks = is_offer;

@@ -122,8 +122,18 @@ impl Listener {
         Some((id, true))
     }
 
+    /// Who is to have a connection of this client: its owner, or whoever is next.
+    pub fn choose(&mut self, client: Client, workers: &mut BTreeMap<WorkerId, Worker>, now: Instant) -> Owner {
+        match self.owner(client, workers, now) {
+            Owner::Nobody => {
+                self.next(workers, now).map_or(Owner::Nobody, |(worker, is_offer)| Owner::Takes(worker, is_offer))
+            }
+            owner => owner,
+        }
+    }
+
     /// Who is to have the client of a connection again.
-    pub fn owner(&mut self, client: Client, workers: &BTreeMap<WorkerId, Worker>, now: Instant) -> Owner {
+    fn owner(&mut self, client: Client, workers: &BTreeMap<WorkerId, Worker>, now: Instant) -> Owner {
         let Some(slot) = self.slot_of(client, workers) else { return Owner::Nobody };
         let of = |id: &WorkerId| workers.get(id).filter(|worker| worker.slot == slot);
         let fills = |id: &WorkerId| of(id).is_some_and(|worker| self.may_have(worker, *id, now));
