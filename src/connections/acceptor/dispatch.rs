@@ -1,6 +1,6 @@
-//! A connection's way: accepted, placed with a worker, given back, and placed with another.
+//! A connection's way: accepted, and placed with a worker, or with those that wait.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
@@ -8,19 +8,19 @@ use nix::sys::socket::{accept4, SockFlag};
 
 use super::listener::{Accepting, Listener, Owner, HELD};
 use super::overdue::has_left;
-use super::parked::{quarter_of_descriptors, Look, ParkedId, Visitor};
+use super::parked::quarter_of_descriptors;
 use super::state::{Departure, State};
 use super::watch::Token;
 use super::worker::Standing;
 use super::{Event, BATCH};
-use crate::connections::handoff::{Client, Connection, ListenerId, Taken};
+use crate::connections::handoff::{Client, Connection, ListenerId};
 use crate::connections::listen::waiting;
 use crate::connections::policy::WorkerId;
-use crate::os::error::{Error, Result};
+use crate::os::error::Error;
 use crate::processes::board::now;
 
 /// What came of handing a connection to a worker.
-enum Handed {
+pub(super) enum Handed {
     Over,
     /// Another worker may take it.
     NotToThisOne,
@@ -134,92 +134,6 @@ impl State {
 
     // It is looked at, where that matters.
 
-    /// Places a connection that has come, or parks it until its client has said more.
-    fn admit(&mut self, connection: Connection) {
-        let Some(listener) = self.listeners.get(&connection.listener) else { return };
-        if !listener.dispatch.looks() {
-            self.place(connection);
-            return;
-        }
-        let visitor = self.looker.meet(connection, &listener.dispatch);
-        self.look_at_first(visitor);
-    }
-
-    fn look_at_first(&mut self, mut visitor: Visitor) {
-        let Some(listener) = self.listeners.get(&visitor.connection.listener) else { return };
-        match self.looker.look(&mut visitor, &listener.dispatch, false) {
-            Look::Waits => self.park(visitor),
-            look => self.let_go(visitor, look),
-        }
-    }
-
-    fn let_go(&mut self, visitor: Visitor, look: Look) {
-        match look {
-            Look::Ready | Look::Waits => drop(self.place(visitor.connection)),
-            Look::Refused => self.past.dropped += 1,
-        }
-    }
-
-    fn park(&mut self, visitor: Visitor) {
-        if self.parked.is_full() {
-            self.parked.first().inspect(|first| self.give_up(*first));
-        }
-        let id = self.parked.next_id();
-        let events = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-        match self.epoll.add(visitor.connection.socket.as_fd(), Token::Parked(id), events) {
-            Ok(()) => self.parked.keep(id, visitor, self.now),
-            // The user may watch no more.
-            Err(_) => self.look_last(visitor),
-        }
-    }
-
-    /// More has come of a parked connection, or it has ended.
-    pub fn parked_ready(&mut self, id: ParkedId, events: EpollFlags) {
-        let Some((end, mut visitor)) = self.parked.take(id) else { return };
-        let Some(listener) = self.listeners.get(&visitor.connection.listener) else { return };
-        let was_heard = visitor.is_heard();
-        let has_ended = events.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
-        match self.looker.look(&mut visitor, &listener.dispatch, has_ended) {
-            Look::Waits => self.parked.put_back(id, (end, was_heard), visitor, self.now),
-            look => {
-                self.epoll.remove(visitor.connection.socket.as_fd());
-                self.let_go(visitor, look);
-            }
-        }
-    }
-
-    /// Takes a parked connection out.
-    pub fn unpark(&mut self, id: ParkedId) -> Option<Visitor> {
-        let (_, visitor) = self.parked.take(id)?;
-        self.epoll.remove(visitor.connection.socket.as_fd());
-        Some(visitor)
-    }
-
-    /// Waits no longer for what a client may say.
-    fn give_up(&mut self, id: ParkedId) {
-        if let Some(visitor) = self.unpark(id) {
-            self.look_last(visitor);
-        }
-    }
-
-    fn look_last(&mut self, mut visitor: Visitor) {
-        let Some(listener) = self.listeners.get(&visitor.connection.listener) else { return };
-        let look = self.looker.look(&mut visitor, &listener.dispatch, true);
-        self.let_go(visitor, look);
-    }
-
-    pub fn give_up_overdue(&mut self) {
-        while self.parked.first_end().is_some_and(|end| end <= self.now) {
-            self.parked.first().inspect(|first| self.give_up(*first));
-        }
-    }
-
-    pub fn give_up_all_of(&mut self, listener: ListenerId) {
-        for id in self.parked.of(listener) {
-            self.give_up(id);
-        }
-    }
-
     // It is placed.
 
     /// Gives a connection to the next worker that is ready, or has it wait; `false` if it waits.
@@ -315,7 +229,7 @@ impl State {
     }
 
     /// Puts a connection into a worker's queue.
-    fn hand_to(&mut self, id: WorkerId, connection: &Connection) -> Handed {
+    pub fn hand_to(&mut self, id: WorkerId, connection: &Connection) -> Handed {
         let Some(worker) = self.workers.get_mut(&id) else { return Handed::NotToThisOne };
         match worker.hand(connection, self.now) {
             Ok(true) => Handed::Over,
@@ -396,170 +310,6 @@ impl State {
 
     pub fn resume_all(&mut self) {
         let listeners: Vec<_> = self.listeners.keys().copied().collect();
-        for listener in listeners {
-            self.resume(listener);
-        }
-    }
-
-    // What the workers' ends tell.
-
-    pub fn worker_ready(&mut self, id: WorkerId, events: EpollFlags) {
-        if events.contains(EpollFlags::EPOLLOUT) {
-            if let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.standing == Standing::Full) {
-                worker.standing = Standing::Ready;
-                self.watch_worker(id);
-                self.resume_all();
-            }
-        }
-        if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
-            self.hear(id);
-        }
-    }
-
-    /// Has epoll tell of a worker's end what is to be known.
-    pub fn watch_worker(&self, id: WorkerId) {
-        let Some(worker) = self.workers.get(&id).filter(|worker| worker.standing != Standing::Leaving) else { return };
-        self.epoll.change(worker.queue.near(), Token::Worker(id), worker.events());
-    }
-
-    /// Receives what a worker sends.
-    pub fn hear(&mut self, id: WorkerId) {
-        for _ in 0..BATCH {
-            let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.standing != Standing::Leaving) else {
-                return;
-            };
-            let heard = match worker.queue.receive() {
-                Ok(Taken::Connection(connection)) if connection.asks => self.passed_on(id, connection),
-                Ok(Taken::Connection(connection)) => self.given_back(id, connection),
-                Ok(Taken::Room(listener)) => self.has_room(id, listener),
-                Ok(Taken::Fewer) => {
-                    self.has_fewer(id);
-                    Ok(())
-                }
-                Ok(Taken::Probe | Taken::Lost(_)) => Ok(()),
-                Ok(Taken::Nothing | Taken::End) => return self.set_unheard(id, None),
-                Ok(Taken::Starved) => return self.set_unheard(id, Some(Errno::EMFILE)),
-                // ENOMEM and its like: what was sent is still there.
-                Err(Error::Os { errno, .. }) => return self.set_unheard(id, Some(errno)),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = heard {
-                return self.depart(id, Departure::Broken(error));
-            }
-        }
-        self.set_unheard(id, None);
-    }
-
-    /// Notes whether something of a worker could not be received for want of descriptors or memory, and why: then its
-    /// end, which stays readable, is not watched until a tick has tried again.
-    fn set_unheard(&mut self, id: WorkerId, why: Option<Errno>) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        match (worker.unheard, why) {
-            (false, Some(errno)) => {
-                worker.unheard = true;
-                self.epoll.remove(worker.queue.near());
-                self.starved(Error::os("recvmsg", errno));
-            }
-            (true, None) => {
-                let watched = self.epoll.add(worker.queue.near(), Token::Worker(id), worker.events());
-                worker.unheard = watched.is_err();
-            }
-            _ => {}
-        }
-    }
-
-    /// Looks at what a worker gave back: is it one of those that it was handed?
-    ///
-    /// # Errors
-    /// [`Error::NotHanded`].
-    pub fn check_returned(&mut self, id: WorkerId, connection: &Connection) -> Result<()> {
-        let number = connection.listener;
-        let is_one = match self.listeners.get(&number) {
-            Some(listener) => {
-                self.workers.get_mut(&id).is_some_and(|worker| worker.give_up(number))
-                    && listener.has_accepted(connection.socket.as_fd())
-                    && (connection.peer.is_none() || !listener.dispatch.proxies.is_empty())
-            }
-            // It was closed meanwhile, and the connection is closed with it.
-            None => self.has_been(number),
-        };
-        is_one.then_some(()).ok_or(Error::NotHanded { worker: id, listener: number })
-    }
-
-    /// A worker gave a connection back: another one may have room for it.
-    fn given_back(&mut self, id: WorkerId, mut connection: Connection) -> Result<()> {
-        self.check_returned(id, &connection)?;
-        // What a worker says of it is nothing to go by.
-        connection.since = 0;
-        if let Some(worker) = self.workers.get_mut(&id) {
-            worker.counts.refused += 1;
-        }
-        let Some(listener) = self.listeners.get_mut(&connection.listener) else { return Ok(()) };
-        if listener.rotation.contains(id) {
-            if listener.socket.is_none() {
-                // Its last worker does not take it: nobody will.
-                self.past.dropped += 1;
-                return Ok(());
-            }
-            listener.refuse(id);
-        }
-        self.place(connection);
-        Ok(())
-    }
-
-    /// A worker passes a connection on: its next request, of which nothing has been read, is somebody else's.
-    fn passed_on(&mut self, id: WorkerId, mut connection: Connection) -> Result<()> {
-        self.check_returned(id, &connection)?;
-        (connection.asks, connection.since) = (false, 0);
-        if let Some(worker) = self.workers.get_mut(&id) {
-            worker.counts.passed_on += 1;
-        }
-        if let Some(listener) = self.listeners.get(&connection.listener) {
-            let visitor = self.looker.meet_again(connection, &listener.dispatch);
-            self.look_at_first(visitor);
-        } else {
-            // The listener was closed meanwhile, and who has sent this still serves what it has.
-            self.hand_to(id, &connection);
-        }
-        Ok(())
-    }
-
-    /// A worker that refused has room again. While others wait, it gets one of them and is to say so again: it may
-    /// have room for no more.
-    fn has_room(&mut self, id: WorkerId, number: ListenerId) -> Result<()> {
-        if !self.has_been(number) {
-            return Err(Error::NotHanded { worker: id, listener: number });
-        }
-        let now = self.now;
-        let Some(listener) = self.listeners.get_mut(&number).filter(|listener| listener.is_refused_by(id)) else {
-            return Ok(());
-        };
-        let ready = self.workers.get(&id).filter(|worker| listener.may_have(worker, id, now));
-        let Some((mut connection, is_held)) = ready.and_then(|it| listener.first_of_many(it.slot, &self.workers))
-        else {
-            listener.admit(id);
-            self.resume(number);
-            return Ok(());
-        };
-        connection.asks = true;
-        connection.gauge = listener.dispatch.limit.as_ref().map(|limit| limit.gauge);
-        if !matches!(self.hand_to(id, &connection), Handed::Over) {
-            if let Some(listener) = self.listeners.get_mut(&number) {
-                let line = if is_held { &mut listener.held } else { &mut listener.waiting };
-                line.push_front(connection);
-            }
-        }
-        Ok(())
-    }
-
-    /// A worker that had as many connections as it may have has fewer: those that wait for it go on.
-    fn has_fewer(&mut self, id: WorkerId) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        if !std::mem::take(&mut worker.is_wanted) {
-            return;
-        }
-        let is_its = |listener: &Listener| listener.dispatch.limit.is_some() && listener.rotation.contains(id);
-        let listeners: Vec<_> = self.listeners.iter().filter(|(_, it)| is_its(it)).map(|(id, _)| *id).collect();
         for listener in listeners {
             self.resume(listener);
         }

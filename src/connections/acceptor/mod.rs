@@ -64,6 +64,7 @@
 
 mod dispatch;
 mod figures;
+mod hear;
 mod listener;
 mod overdue;
 mod parked;

@@ -16,13 +16,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::epoll::EpollFlags;
 use nix::sys::resource::{getrlimit, Resource};
 use nix::sys::socket::{getpeername, recv, MsgFlags, SockaddrStorage};
 
+use super::state::State;
+use super::watch::Token;
 use crate::connections::handoff::{Client, Connection, ListenerId};
 use crate::connections::peek::{self, Peek, HEAD};
 use crate::connections::policy::{Dispatch, Policy};
@@ -184,6 +187,94 @@ impl Looker {
             visitor.connection.client = Client::Unknown;
         }
         visitor.connection
+    }
+}
+
+impl State {
+    /// Places a connection that has come, or parks it until its client has said more.
+    pub fn admit(&mut self, connection: Connection) {
+        let Some(listener) = self.listeners.get(&connection.listener) else { return };
+        if !listener.dispatch.looks() {
+            self.place(connection);
+            return;
+        }
+        let visitor = self.looker.meet(connection, &listener.dispatch);
+        self.look_at_first(visitor);
+    }
+
+    pub fn look_at_first(&mut self, mut visitor: Visitor) {
+        let Some(listener) = self.listeners.get(&visitor.connection.listener) else { return };
+        match self.looker.look(&mut visitor, &listener.dispatch, false) {
+            Look::Waits => self.park(visitor),
+            look => self.let_go(visitor, look),
+        }
+    }
+
+    fn let_go(&mut self, visitor: Visitor, look: Look) {
+        match look {
+            Look::Ready | Look::Waits => drop(self.place(visitor.connection)),
+            Look::Refused => self.past.dropped += 1,
+        }
+    }
+
+    fn park(&mut self, visitor: Visitor) {
+        if self.parked.is_full() {
+            self.parked.first().inspect(|first| self.give_up(*first));
+        }
+        let id = self.parked.next_id();
+        let events = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+        match self.epoll.add(visitor.connection.socket.as_fd(), Token::Parked(id), events) {
+            Ok(()) => self.parked.keep(id, visitor, self.now),
+            // The user may watch no more.
+            Err(_) => self.look_last(visitor),
+        }
+    }
+
+    /// More has come of a parked connection, or it has ended.
+    pub fn parked_ready(&mut self, id: ParkedId, events: EpollFlags) {
+        let Some((end, mut visitor)) = self.parked.take(id) else { return };
+        let Some(listener) = self.listeners.get(&visitor.connection.listener) else { return };
+        let was_heard = visitor.is_heard();
+        let has_ended = events.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
+        match self.looker.look(&mut visitor, &listener.dispatch, has_ended) {
+            Look::Waits => self.parked.put_back(id, (end, was_heard), visitor, self.now),
+            look => {
+                self.epoll.remove(visitor.connection.socket.as_fd());
+                self.let_go(visitor, look);
+            }
+        }
+    }
+
+    /// Takes a parked connection out.
+    pub fn unpark(&mut self, id: ParkedId) -> Option<Visitor> {
+        let (_, visitor) = self.parked.take(id)?;
+        self.epoll.remove(visitor.connection.socket.as_fd());
+        Some(visitor)
+    }
+
+    /// Waits no longer for what a client may say.
+    fn give_up(&mut self, id: ParkedId) {
+        if let Some(visitor) = self.unpark(id) {
+            self.look_last(visitor);
+        }
+    }
+
+    fn look_last(&mut self, mut visitor: Visitor) {
+        let Some(listener) = self.listeners.get(&visitor.connection.listener) else { return };
+        let look = self.looker.look(&mut visitor, &listener.dispatch, true);
+        self.let_go(visitor, look);
+    }
+
+    pub fn give_up_overdue(&mut self) {
+        while self.parked.first_end().is_some_and(|end| end <= self.now) {
+            self.parked.first().inspect(|first| self.give_up(*first));
+        }
+    }
+
+    pub fn give_up_all_of(&mut self, listener: ListenerId) {
+        for id in self.parked.of(listener) {
+            self.give_up(id);
+        }
     }
 }
 
