@@ -196,7 +196,13 @@ async function main() {
   const telemetry = await freePort();
   fs.writeFileSync(
     path.join(folder, 'app.js'),
-    "require('node:http').createServer((_, response) => response.end('hello')).listen(0, '127.0.0.1');",
+    `const { BroadcastChannel } = require(${JSON.stringify(path.join(__dirname, '..', 'bus.js'))});
+const news = new BroadcastChannel('news');
+const server = require('node:http').createServer((_, response) => {
+  news.postMessage('hello');
+  response.end('hello');
+});
+server.listen(0, '127.0.0.1');`,
   );
   const options = [
     '--name',

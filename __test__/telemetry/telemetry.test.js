@@ -184,7 +184,7 @@ test('both formats are written, each to who asks for it', { skip }, async () => 
 const noPromtool = spawnSync('promtool', ['--version']).error && 'promtool, of Prometheus, is not installed';
 
 test('promtool has nothing to say against them', { skip: skip || noPromtool }, async () => {
-  await cluster({}, async ({ where, port }) => {
+  await cluster({ env: { BUS: 1 } }, async ({ where, port }) => {
     await get(port);
     const { body } = await ask(where, '/metrics');
     const { status, stderr, stdout } = spawnSync('promtool', ['check', 'metrics'], {
@@ -196,7 +196,7 @@ test('promtool has nothing to say against them', { skip: skip || noPromtool }, a
 });
 
 test('the documentation has each metric, and no other', { skip }, async () => {
-  await cluster({}, async ({ where, port }) => {
+  await cluster({ env: { BUS: 1 } }, async ({ where, port }) => {
     await get(port);
     const { body } = await ask(where, '/metrics');
     const described = [...body.matchAll(/^# HELP (\w+) (.*)\n# TYPE \w+ (\w+)$/gm)];

@@ -17,13 +17,28 @@ const MOST_JOINS = 16;
 /** @type {WeakMap<object, number>} */
 const joins = new WeakMap();
 
+/** Who is to be told of the hub, once there is one. @type {((hub: object) => void)[]} */
+const waiting = [];
+
 /** @returns {number} a descriptor */
 function join(place) {
-  if (!cluster[HUB])
-    Object.defineProperty(cluster, HUB, { value: { hub: new native.Hub(), protocol: PROTOCOL } });
+  if (!cluster[HUB]) start();
   const { hub, protocol } = cluster[HUB];
   if (protocol !== PROTOCOL) throw errors.otherBus(PROTOCOL, protocol);
   return hub.join(place);
+}
+
+function start() {
+  const hub = new native.Hub();
+  Object.defineProperty(cluster, HUB, { value: { hub, protocol: PROTOCOL } });
+  for (const tell of waiting.splice(0)) tell(hub);
+}
+
+/** Tells of the hub, as soon as there is one: of this copy of the package, since the other's is none to our addon. */
+function whenStarted(tell) {
+  const hub = cluster[HUB]?.hub;
+  if (hub instanceof native.Hub) tell(hub);
+  else waiting.push(tell);
 }
 
 function joinOfPrimary(joined) {
@@ -58,4 +73,4 @@ function joinWorker(worker, channel, message) {
   native.close(fd);
 }
 
-module.exports = { joinOfPrimary, joinWorker };
+module.exports = { joinOfPrimary, joinWorker, whenStarted };

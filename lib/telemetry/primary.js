@@ -37,6 +37,7 @@ class Telemetry {
     const { hosts } = this.#setting;
     const page = require('./page').assets();
     this.#native = new native.Telemetry({ hosts, page, node: process.versions.node });
+    require('../bus/hub').whenStarted(hub => this.#native.setBus(hub));
     current = this;
     this.#listen(true);
   }

@@ -1,5 +1,6 @@
 //! What the hub makes of what members say: decisions, and nothing else.
 
+use crate::bus::figures::Figures;
 use crate::bus::locks::Locks;
 use crate::bus::protocol::{Command, Id, Notice, Refusal, Value};
 use crate::bus::requests::Requests;
@@ -35,6 +36,20 @@ impl House {
     /// Whether nothing is kept of any member: what was stored is no member's.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty() && self.topics.is_empty() && self.requests.is_empty() && self.locks.is_empty()
+    }
+
+    /// What was counted, and what there is now. `queued_bytes` is not known here.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            members: self.places.len(),
+            topics: self.topics.count(),
+            posts: self.topics.posts(),
+            queued_bytes: 0,
+            requests: self.requests.made(),
+            pending: self.requests.pending(),
+            locks: self.locks.figures(),
+            store: self.store.figures(),
+        }
     }
 
     /// A member comes.

@@ -13,6 +13,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::SockType;
 use parking_lot::Mutex;
 
+use crate::bus::figures::Figures;
 use crate::bus::house::House;
 use crate::bus::protocol::{Command, Notice, LONGEST_NAME};
 use crate::bus::topics::Outbox;
@@ -60,6 +61,8 @@ pub struct Hub {
 struct Shared {
     inbox: Mutex<Inbox>,
     wake: Flag,
+    /// As of the end of the last turn.
+    figures: Arc<Mutex<Figures>>,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +80,7 @@ impl Hub {
         let wake = Flag::new()?;
         let members = Members::new()?;
         members.watch(&wake, WAKE, EpollFlags::EPOLLIN)?;
-        let shared = Arc::new(Shared { inbox: Mutex::default(), wake });
+        let shared = Arc::new(Shared { inbox: Mutex::default(), wake, figures: Arc::default() });
         let theirs = Arc::clone(&shared);
         let room = Room { house: House::new(most_stored), members, began: Instant::now() };
         let thread = thread::start("cluster-bus", move || room.run(&theirs))?;
@@ -93,6 +96,11 @@ impl Hub {
         self.shared.inbox.lock().joining.push((place, ours));
         self.shared.wake.raise();
         Ok(theirs)
+    }
+
+    /// What it has counted, by the end of its last turn. They outlive it.
+    pub fn figures(&self) -> &Arc<Mutex<Figures>> {
+        &self.shared.figures
     }
 }
 
@@ -138,6 +146,7 @@ impl Room {
                 }
             }
             self.write();
+            *shared.figures.lock() = Figures { queued_bytes: self.members.queued, ..self.house.figures() };
         }
     }
 
@@ -217,6 +226,8 @@ struct Connected {
     incoming: Option<Incoming>,
     /// Whether the kernel's buffer is full, and is watched.
     full: bool,
+    /// Bytes that wait, as of the last time that some were written.
+    queued: usize,
 }
 
 /// The sockets of the members.
@@ -224,6 +235,8 @@ struct Members {
     epoll: Epoll,
     all: BTreeMap<Member, Connected>,
     last: Member,
+    /// The same of all.
+    queued: usize,
     unwritten: BTreeSet<Member>,
     /// Those for whom the kernel refuses to take anything.
     refused: BTreeSet<Member>,
@@ -236,6 +249,7 @@ impl Members {
             epoll: wait::epoll()?,
             all: BTreeMap::new(),
             last: 0,
+            queued: 0,
             unwritten: BTreeSet::new(),
             refused: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -250,13 +264,15 @@ impl Members {
         let member = self.last + 1;
         self.watch(&socket, member.into(), EpollFlags::EPOLLIN)?;
         let incoming = Some(Incoming::new(LONGEST + ENVELOPE));
-        self.all.insert(member, Connected { channel: Arc::new(Channel::new(socket)), incoming, full: false });
+        self.all
+            .insert(member, Connected { channel: Arc::new(Channel::new(socket)), incoming, full: false, queued: 0 });
         self.last = member;
         Ok(member)
     }
 
     fn remove(&mut self, member: Member) {
         if let Some(connected) = self.all.remove(&member) {
+            self.queued -= connected.queued;
             // It is watched.
             let _ = self.epoll.delete(connected.channel.socket());
         }
@@ -271,6 +287,8 @@ impl Members {
             self.gone.insert(member);
             return false;
         };
+        self.queued = self.queued - connected.queued + pushed.queued;
+        connected.queued = pushed.queued;
         let full = pushed.blocked == Some(Block::Full);
         if std::mem::replace(&mut connected.full, full) != full {
             let flags = if full { EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT } else { EpollFlags::EPOLLIN };

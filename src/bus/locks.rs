@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use crate::bus::figures::LockFigures;
 use crate::bus::protocol::{Id, LockRow, Notice, Refusal, Wish};
 use crate::bus::topics::Outbox;
 use crate::bus::{place_of, Member, Places};
@@ -31,10 +32,12 @@ impl Lock {
     }
 
     /// Gives it to those whose turn it is.
-    fn grant(&mut self, outbox: &mut impl Outbox) {
+    fn grant(&mut self, figures: &mut LockFigures, outbox: &mut impl Outbox) {
         while let Some(&next) = self.waiting.front().filter(|next| self.admits(**next)) {
             self.waiting.pop_front();
             self.held.push(next);
+            figures.waiting -= 1;
+            figures.held += 1;
             outbox.send(next.member, &Notice::Granted { id: next.id });
         }
     }
@@ -46,12 +49,18 @@ pub struct Locks {
     locks: BTreeMap<Box<str>, Lock>,
     /// The lock of each claim, by its member's number of it.
     claims: HashMap<Member, BTreeMap<Id, Box<str>>>,
+    figures: LockFigures,
 }
 
 impl Locks {
     /// Whether nobody holds one, or waits for one.
     pub fn is_empty(&self) -> bool {
         self.locks.is_empty() && self.claims.is_empty()
+    }
+
+    /// How many have one, and how many wait.
+    pub fn figures(&self) -> LockFigures {
+        self.figures
     }
 
     /// A member asks for a lock, and is told once it has it, or that it is not available.
@@ -79,7 +88,9 @@ impl Locks {
         }
         claims.insert(id, name.into());
         let lock = self.locks.entry(name.into()).or_default();
+        self.figures.waiting += 1;
         if wish == Wish::Steal {
+            self.figures.held -= lock.held.len();
             for stolen in lock.held.drain(..) {
                 if let Some(claims) = self.claims.get_mut(&stolen.member) {
                     claims.remove(&stolen.id);
@@ -90,7 +101,7 @@ impl Locks {
         } else {
             lock.waiting.push_back(claim);
         }
-        lock.grant(outbox);
+        lock.grant(&mut self.figures, outbox);
         Ok(())
     }
 
@@ -113,9 +124,12 @@ impl Locks {
 
     fn drop_claims(&mut self, name: &str, which: impl Fn(&Claim) -> bool, outbox: &mut impl Outbox) {
         let Some(lock) = self.locks.get_mut(name) else { return };
+        let (held, waiting) = (lock.held.len(), lock.waiting.len());
         lock.held.retain(|claim| !which(claim));
         lock.waiting.retain(|claim| !which(claim));
-        lock.grant(outbox);
+        self.figures.held -= held - lock.held.len();
+        self.figures.waiting -= waiting - lock.waiting.len();
+        lock.grant(&mut self.figures, outbox);
         if lock.held.is_empty() && lock.waiting.is_empty() {
             self.locks.remove(name);
         }

@@ -18,6 +18,7 @@
 //!    an answer of it is told that it is gone.
 //! 4. Whatever a member says, it takes a bounded part of the primary's memory.
 
+pub mod figures;
 pub mod house;
 pub mod hub;
 pub mod locks;

@@ -29,12 +29,24 @@ pub struct Requests {
     /// What each is to answer.
     due: HashMap<Member, BTreeSet<Token>>,
     last: Token,
+    /// How many were made.
+    made: u64,
 }
 
 impl Requests {
     /// Whether nobody answers, and nobody waits.
     pub fn is_empty(&self) -> bool {
         self.servers.is_empty() && self.open.is_empty() && self.asked.is_empty() && self.due.is_empty()
+    }
+
+    /// How many requests were made.
+    pub fn made(&self) -> u64 {
+        self.made
+    }
+
+    /// How many wait for an answer.
+    pub fn pending(&self) -> usize {
+        self.open.len()
     }
 
     /// A member answers on a topic from now on.
@@ -69,6 +81,7 @@ impl Requests {
         if asked.len() >= MOST_REQUESTS || asked.contains_key(&id) {
             return Err(Refusal::TooMany);
         }
+        self.made += 1;
         let from = place_of(places, asker);
         let whom = self.choose(asker, to, topic, places);
         let token = self.last + 1;

@@ -61,6 +61,11 @@ impl Roster {
         }
     }
 
+    /// How many names somebody is at.
+    pub fn names(&self) -> usize {
+        self.members.len()
+    }
+
     /// Who is at a name.
     pub fn at(&self, name: &str) -> &[Member] {
         self.members.get(name).map_or(&[], Vec::as_slice)

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::bus::figures::StoreFigures;
 use crate::bus::protocol::{Refusal, Value};
 
 /// What an entry takes besides its key and its value, in bytes: about as much as the maps need for it.
@@ -50,12 +51,14 @@ pub struct Store {
     age: u64,
     bytes: usize,
     most: usize,
+    evicted: u64,
 }
 
 impl Store {
     /// An empty one that keeps at most so many bytes.
     pub fn new(most: usize) -> Self {
-        Store { entries: HashMap::new(), ages: BTreeMap::new(), ends: BTreeSet::new(), age: 0, bytes: 0, most }
+        let (entries, ages, ends) = (HashMap::new(), BTreeMap::new(), BTreeSet::new());
+        Store { entries, ages, ends, age: 0, bytes: 0, most, evicted: 0 }
     }
 
     /// What is kept under a key, and for how long still.
@@ -95,9 +98,9 @@ impl Store {
         self.remove(key).is_some()
     }
 
-    /// Bytes that all take that is kept.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// What is kept, and what had to go.
+    pub fn figures(&self) -> StoreFigures {
+        StoreFigures { entries: self.entries.len(), bytes: self.bytes, evicted: self.evicted }
     }
 
     fn put(&mut self, key: &str, kept: Kept, end: Option<u64>) -> Result<(), Refusal> {
@@ -110,6 +113,7 @@ impl Store {
         while self.bytes + size > self.most {
             let Some((_, oldest)) = self.ages.pop_first() else { break };
             self.remove(&oldest);
+            self.evicted += 1;
         }
         self.age += 1;
         self.bytes += size;

@@ -4,7 +4,8 @@ use std::os::fd::OwnedFd;
 
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
-use super::hub::{Hub, TOO_MUCH};
+use super::figures::Figures;
+use super::hub::{Hub, ENOUGH, TOO_MUCH};
 use super::PRIMARY;
 use crate::messages::channel::Channel;
 use crate::messages::frame::{Kind, LIMIT};
@@ -138,6 +139,38 @@ fn one_that_asks_and_does_not_read_is_cut_off() {
     assert!(read < 2 * TOO_MUCH, "{read} bytes were kept for it");
     other.say(&[GET, ID, NAME]);
     assert_eq!(other.hear()[0][..5], [10, 1, 0, 0, 0], "what it has stored is no longer there");
+}
+
+/// What the hub has counted, once it is so: it notes that at the end of a turn.
+fn counted(hub: &Hub, is_so: impl Fn(&Figures) -> bool) -> Figures {
+    loop {
+        let figures = *hub.figures().lock();
+        if is_so(&figures) {
+            return figures;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_waits_for_one_that_does_not_read_is_counted_and_what_it_misses() {
+    let hub = Hub::start(1 << 20).unwrap();
+    let (mut deaf, speaker) = (Member::join(&hub, 0), Member::join(&hub, PRIMARY));
+    deaf.say(&[SUBSCRIBE, NAME]);
+    deaf.sync();
+    let data = vec![0; 4 << 20];
+    for _ in 0..8 {
+        speaker.say(&[PUBLISH, NAME, &data]);
+    }
+    let Figures { posts, queued_bytes, .. } = counted(&hub, |figures| figures.posts.published == 8);
+    assert!(queued_bytes > ENOUGH / 2, "{queued_bytes}");
+    assert_eq!((posts.delivered + posts.missed, posts.delivered_bytes), (8, posts.delivered << 22));
+    assert!(posts.missed > 0);
+    while deaf.hear().last().map(|notice| notice[0]) != Some(2) {}
+    counted(&hub, |figures| figures.queued_bytes == 0);
+    drop(deaf);
+    let figures = counted(&hub, |figures| figures.members == 1);
+    assert_eq!((figures.topics, figures.posts), (0, posts));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::bus::figures::Posts;
 use crate::bus::protocol::{Notice, Refusal};
 use crate::bus::roster::Roster;
 use crate::bus::{Member, Place};
@@ -21,12 +22,23 @@ pub struct Topics {
     listeners: Roster,
     /// Those who have missed something: how much of each topic, since they were last told.
     missed: HashMap<Member, BTreeMap<Box<str>, u64>>,
+    posts: Posts,
 }
 
 impl Topics {
     /// Whether nobody listens.
     pub fn is_empty(&self) -> bool {
         self.listeners.is_empty() && self.missed.is_empty()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.listeners.names()
+    }
+
+    /// What was posted, and what came of it.
+    pub fn posts(&self) -> Posts {
+        self.posts
     }
 
     /// A member listens from now on.
@@ -54,6 +66,9 @@ impl Topics {
     /// Tells all who listen, but for whoever says it. Who has missed something is told of that first.
     pub fn publish(&mut self, by: Member, from: Place, topic: &str, data: &[u8], outbox: &mut impl Outbox) {
         let notice = Notice::Published { from, topic, data };
+        let bytes = data.len() as u64;
+        self.posts.published += 1;
+        self.posts.published_bytes += bytes;
         for &listener in self.listeners.at(topic).iter().filter(|listener| **listener != by) {
             if self.missed.contains_key(&listener) || !outbox.offer(listener, &notice) {
                 let missed = self.missed.entry(listener).or_default();
@@ -61,6 +76,10 @@ impl Topics {
                     Some(count) => *count += 1,
                     None => _ = missed.insert(topic.into(), 1),
                 }
+                self.posts.missed += 1;
+            } else {
+                self.posts.delivered += 1;
+                self.posts.delivered_bytes += bytes;
             }
         }
     }

@@ -11,6 +11,13 @@ use crate::bus::hub::{Hub as Core, STORED};
 #[napi]
 pub struct Hub(Core);
 
+impl Hub {
+    /// The core.
+    pub(super) fn core(&self) -> &Core {
+        &self.0
+    }
+}
+
 #[napi]
 impl Hub {
     /// Starts it. Its store keeps at most so many bytes.

@@ -9,6 +9,7 @@ use napi_derive::napi;
 
 use super::acceptor::Acceptor;
 use super::board::Clock;
+use super::bus::Hub;
 use super::channel::Channel;
 use super::fork::WorkerProcess;
 use super::listen::{name, Query, SocketName};
@@ -126,6 +127,12 @@ impl Telemetry {
         board.inspect(|board| board.sample(SAMPLE));
         let traffic = channel.and_then(Channel::traffic);
         shared.table.lock().forked(worker, slot, process.pid(), board.cloned(), traffic);
+    }
+
+    /// Somebody uses the bus.
+    #[napi]
+    pub fn set_bus(&self, hub: &Hub) {
+        self.core.shared().set_bus(hub.core());
     }
 
     /// A worker does something else: "ready", "draining".

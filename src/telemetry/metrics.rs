@@ -1,6 +1,8 @@
 //! The cluster's own metrics: names and units as Prometheus and OpenTelemetry have them. What a label can be is bounded:
 //! slots, addresses, causes. No process has a label of its own, since there are ever new ones.
 
+use crate::bus::figures::Figures as Bus;
+
 use super::exposition::{Family, Kind, Part, Sample};
 use super::snapshot::{Histogram, SlotStatus, Snapshot};
 
@@ -9,6 +11,7 @@ pub fn families(snapshot: &Snapshot) -> Vec<Family> {
     let mut families = connections(snapshot);
     families.extend(workers(snapshot));
     families.extend(slots(snapshot));
+    families.extend(snapshot.bus.iter().flat_map(bus));
     families.extend(primary(snapshot));
     families
 }
@@ -202,6 +205,46 @@ fn slots(snapshot: &Snapshot) -> impl Iterator<Item = Family> + '_ {
         let values = snapshot.slots.iter().map(|slot| (label("slot", slot.slot), value(slot)));
         family(name, *kind, help, values)
     })
+}
+
+fn bus(bus: &Bus) -> Vec<Family> {
+    let Bus { members, topics, posts, queued_bytes, requests, pending, locks, store } = *bus;
+    let gauge = |name, help, value| one(name, Kind::Gauge, help, value as f64);
+    let counter = |name, help, value| one(name, Kind::Counter, help, value as f64);
+    let locks =
+        [("held", locks.held), ("waiting", locks.waiting)].map(|(state, count)| (label("state", state), count as f64));
+    vec![
+        gauge("cluster_bus_members", "Processes that take part in the bus", members),
+        gauge("cluster_bus_channels", "Names of channels on which somebody listens", topics),
+        counter("cluster_bus_messages_published_total", "Messages posted to channels", posts.published),
+        counter(
+            "cluster_bus_messages_published_bytes_total",
+            "Bytes of messages posted to channels",
+            posts.published_bytes,
+        ),
+        counter(
+            "cluster_bus_messages_delivered_total",
+            "Messages on their way to a process that listens",
+            posts.delivered,
+        ),
+        counter(
+            "cluster_bus_messages_delivered_bytes_total",
+            "Bytes of messages on their way to a process that listens",
+            posts.delivered_bytes,
+        ),
+        counter(
+            "cluster_bus_messages_missed_total",
+            "Messages that a process that listens has missed, since it does not read",
+            posts.missed,
+        ),
+        gauge("cluster_bus_queued_bytes", "Bytes that wait for processes that do not read", queued_bytes),
+        counter("cluster_bus_requests_total", "Requests made over the bus", requests),
+        gauge("cluster_bus_requests_pending", "Requests that wait for an answer", pending),
+        family("cluster_bus_locks", Kind::Gauge, "Locks that somebody has, and claims that wait for one", locks),
+        gauge("cluster_bus_store_entries", "Values and counters in the store", store.entries),
+        gauge("cluster_bus_store_bytes", "Bytes of the store", store.bytes),
+        counter("cluster_bus_store_evicted_total", "Values and counters that made room for others", store.evicted),
+    ]
 }
 
 fn primary(snapshot: &Snapshot) -> Vec<Family> {

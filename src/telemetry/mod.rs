@@ -31,6 +31,8 @@ use nix::time::{clock_gettime, ClockId};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
+use crate::bus::figures::Figures as BusFigures;
+use crate::bus::hub::Hub;
 use crate::connections::acceptor::Acceptor;
 use crate::connections::listen::{Kind, Opened};
 use crate::os::error::{Error, Result};
@@ -78,6 +80,7 @@ pub struct Shared {
     /// What the application counts.
     pub registry: Registry,
     acceptor: OnceLock<Weak<Acceptor>>,
+    bus: OnceLock<Arc<Mutex<BusFigures>>>,
     options: Options,
     process: Process,
     own: Mutex<Own>,
@@ -115,6 +118,7 @@ impl Telemetry {
             table: Mutex::default(),
             registry: Registry::default(),
             acceptor: OnceLock::new(),
+            bus: OnceLock::new(),
             options,
             process: Process::new(i32::try_from(std::process::id()).unwrap_or_default()),
             own: Mutex::default(),
@@ -191,6 +195,15 @@ impl Shared {
         if self.acceptor.set(Arc::downgrade(acceptor)).is_ok() {
             acceptor.time_handoffs();
         }
+    }
+
+    /// The bus, from the time on at which somebody uses it.
+    pub fn set_bus(&self, hub: &Hub) {
+        let _ = self.bus.set(Arc::clone(hub.figures()));
+    }
+
+    fn bus(&self) -> Option<BusFigures> {
+        self.bus.get().map(|figures| *figures.lock())
     }
 
     fn acceptor(&self) -> Option<Arc<Acceptor>> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::table::{self, State, Worker};
 use super::totals::Totals;
 use super::Shared;
+use crate::bus::figures::Figures as Bus;
 use crate::connections::acceptor::{Figures, Handed, WorkerFigures};
 use crate::connections::policy::WorkerId;
 use crate::connections::sticky::Slot;
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub primary: Primary,
     /// The thread that accepts connections; without it (`SCHED_NONE`) all is 0.
     pub acceptor: Acceptor,
+    /// The bus; null where nobody uses it.
+    pub bus: Option<Bus>,
     /// Every slot that was ever filled.
     pub slots: Vec<SlotStatus>,
     /// How often a worker was started.
@@ -271,6 +274,7 @@ impl Snapshot {
                 acceptor.as_ref().and_then(|acceptor| acceptor.processor_time()),
                 &table,
             ),
+            bus: shared.bus(),
             starts: table.starts,
             exits: table.exits.clone(),
             stuck_episodes: slots.iter().map(|slot| slot.stuck_episodes).sum(),

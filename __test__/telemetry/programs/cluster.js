@@ -18,6 +18,8 @@ if (cluster.isPrimary) {
     if (message !== 'spin') return;
     while (!fs.existsSync(process.env.FLAG));
   });
+  // Whoever uses the bus has it counted.
+  if (process.env.BUS) new (require('../../../bus').BroadcastChannel)('news').unref();
   // It stays when all workers have gone.
   setInterval(() => {}, 2 ** 30);
 } else {

@@ -1,5 +1,5 @@
 //! The bus's house against a naive one: what each member is told, in its order, whatever members say, and whoever comes,
-//! goes, does not read, and reads again.
+//! goes, does not read, and reads again; and what it counts.
 
 mod naive;
 
@@ -182,6 +182,7 @@ proptest! {
             }
             let (now_told, expected) = (std::mem::take(&mut told.notices), std::mem::take(&mut expected.notices));
             prop_assert_eq!(now_told, expected, "after step {}: {:?}", number, step);
+            prop_assert_eq!(house.figures(), naive.figures(), "after step {}: {:?}", number, step);
         }
         for member in members {
             house.leave(member, &mut told);

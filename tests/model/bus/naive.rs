@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rust_cluster::bus::figures::{Figures, LockFigures, Posts, StoreFigures};
 use rust_cluster::bus::protocol::{Absence, Command, Id, LockRow, Notice, Refusal, To, Value, Wish};
 use rust_cluster::bus::topics::Outbox;
 use rust_cluster::bus::{Member, Place};
@@ -53,6 +54,9 @@ pub struct Naive {
     /// By their last change.
     entries: Vec<Entry>,
     stored: usize,
+    posts: Posts,
+    requests_made: u64,
+    evicted: u64,
 }
 
 impl Naive {
@@ -67,6 +71,28 @@ impl Naive {
             claims: Vec::new(),
             entries: Vec::new(),
             stored,
+            posts: Posts::default(),
+            requests_made: 0,
+            evicted: 0,
+        }
+    }
+
+    pub fn figures(&self) -> Figures {
+        let topics: BTreeSet<_> = self.listeners.iter().map(|listener| &listener.topic).collect();
+        let held = self.claims.iter().filter(|claim| claim.held).count();
+        Figures {
+            members: self.places.len(),
+            topics: topics.len(),
+            posts: self.posts,
+            queued_bytes: 0,
+            requests: self.requests_made,
+            pending: self.requests.len(),
+            locks: LockFigures { held, waiting: self.claims.len() - held },
+            store: StoreFigures {
+                entries: self.entries.len(),
+                bytes: self.entries.iter().map(size).sum(),
+                evicted: self.evicted,
+            },
         }
     }
 
@@ -115,11 +141,16 @@ impl Naive {
                 self.listeners.retain(|listener| !(listener.member == member && listener.topic == topic));
             }
             Command::Publish { topic, data } => {
+                self.posts.published += 1;
+                self.posts.published_bytes += data.len() as u64;
                 for listener in self.listeners.iter_mut().filter(|it| it.topic == topic && it.member != member) {
                     if self.behind.contains(&listener.member) || told.deaf.contains(&listener.member) {
                         listener.missed += 1;
+                        self.posts.missed += 1;
                         self.behind.insert(listener.member);
                     } else {
+                        self.posts.delivered += 1;
+                        self.posts.delivered_bytes += data.len() as u64;
                         told.send(listener.member, &Notice::Published { from, topic, data });
                     }
                 }
@@ -184,6 +215,7 @@ impl Naive {
                 whom = whom.into_iter().filter(|it| self.places[it] == place).max().into_iter().collect()
             }
         }
+        self.requests_made += 1;
         let (deaf, hearing): (Vec<_>, Vec<_>) = whom.into_iter().partition(|member| told.deaf.contains(member));
         let from = self.places[&asker];
         for member in &hearing {
@@ -304,6 +336,7 @@ impl Naive {
         place.map(|place| self.entries.remove(place));
         while self.entries.iter().map(size).sum::<usize>() + size(&entry) > self.stored {
             self.entries.remove(0);
+            self.evicted += 1;
         }
         self.entries.push(entry);
     }
