@@ -354,6 +354,41 @@ test('what a worker may load is in the list of what it is given', () => {
   }
 });
 
+test('a worker compiles no function of ours until it listens', { skip: ours }, async t => {
+  const cwd = project(t);
+  fs.writeFileSync(
+    path.join(cwd, 'compiled.js'),
+    `const cluster = require('rust-cluster');
+    if (cluster.isPrimary) cluster.fork().on('message', pid => console.log(pid));
+    // Not by process.exit(), for which there is more code.
+    else require('node:net').createServer().listen(0, () => process.send(process.pid, () => process.reallyExit(0)));`,
+  );
+  const log = ['--log-function-events', '--no-logfile-per-isolate', '--logfile=%p.log'];
+  const { stdout, stderr } = await run([...log, 'compiled.js'], { cwd });
+  assert.match(stdout, /^\d+\n$/, stderr);
+  const [primary] = fs
+    .readdirSync(cwd)
+    .filter(file => /^\d+\.log$/.test(file) && file !== `${stdout.trim()}.log`);
+  const compiled = file =>
+    functionsCompiled(path.join(cwd, file)).filter(name => /\/(channel|child)\.js /.test(name));
+  assert.notDeepEqual(compiled(primary), [], 'the log says what was compiled');
+  assert.deepEqual(compiled(`${stdout.trim()}.log`), []);
+});
+
+/** The functions that V8 says to have compiled in a process: by their file and place in it. */
+function functionsCompiled(log) {
+  const lines = fs
+    .readFileSync(log, 'utf8')
+    .split('\n')
+    .map(line => line.split(','));
+  const files = new Map(
+    lines.filter(([what]) => what === 'script-details').map(([, id, file]) => [id, file]),
+  );
+  return lines
+    .filter(([what, how]) => what === 'function' && how === 'interpreter')
+    .map(([, , id, start, end, , , name]) => `${files.get(id)} ${name} ${start}-${end}`);
+}
+
 test('node --watch learns what workers load, and the program hears nothing of it', {
   skip: way === 'node' && 'the control tells the program, and not the watcher',
 }, async t => {

@@ -109,7 +109,7 @@ function loader(native, fd) {
     const within = request => (request.startsWith('.') ? load(lastWord(request)) : outside(request));
     const cachedData = cached > 0 ? native.codeCache(start + length, cached) : undefined;
     const script = new Script(native.codeText(start, length), { filename, cachedData });
-    script.runInThisContext()(module.exports, within, module);
+    script.runInThisContext()(module.exports, within, module, process);
     // One that throws is loaded anew when it is asked for again.
     loaded.set(name, module);
     return module.exports;

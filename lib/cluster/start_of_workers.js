@@ -37,8 +37,14 @@ const LATER = [
 
 const NAMES = [...FIRST, ...LATER];
 
+/** What the primary runs with them before: see there. */
+const REHEARSAL = 'cluster/rehearsal';
+
 const LIB = path.join(__dirname, '..');
 const PRELOAD = path.join(__dirname, 'preload.js');
+
+const BEFORE = Buffer.from('(function (exports, require, module, process) { ');
+const AFTER = Buffer.from('\n})');
 
 /** What is read now may be gone at the first fork. In a bundle there is nothing to read: ./preload says what then. */
 const bundled = __filename !== path.join(__dirname, 'start_of_workers.js');
@@ -46,14 +52,14 @@ const sources = bundled ? undefined : readSources();
 const addon = native.file() && inherited(openForWorkers(native.file()));
 
 function readSources() {
-  const modules = NAMES.map(name => {
+  const [rehearsal, ...modules] = [REHEARSAL, ...NAMES].map(name => {
     const filename = `${LIB}/${name}.js`;
-    return { name, filename, source: fs.readFileSync(filename) };
+    return { name, filename, text: Buffer.concat([BEFORE, fs.readFileSync(filename), AFTER]) };
   });
   const fd = fs.openSync(PRELOAD);
   const preload = { source: fs.readFileSync(PRELOAD), stat: fs.statSync(PRELOAD), ofKernel: isOfKernel(fd) };
   fs.closeSync(fd);
-  return { modules, preload };
+  return { modules, rehearsal, preload };
 }
 
 /** A descriptor of the addon's file: of a copy in memory, where the kernel knows no such file. */
@@ -84,18 +90,14 @@ function codeInMemory() {
   return code;
 }
 
-const BEFORE = Buffer.from('(function (exports, require, module) { ');
-const AFTER = Buffer.from('\n})');
-const NOTHING = Buffer.alloc(0);
-
 /** A line that says what there is; then the text of each module, and what V8 has made of it. */
 function pack() {
   const modules = [];
   const parts = [];
+  const caches = cachesOf(sources.modules.slice(0, FIRST.length));
   let start = 0;
-  for (const { name, filename, source } of sources.modules) {
-    const text = Buffer.concat([BEFORE, source, AFTER]);
-    const cached = FIRST.includes(name) ? cacheOf(text, filename) : NOTHING;
+  for (const [at, { name, filename, text }] of sources.modules.entries()) {
+    const cached = caches[at] ?? Buffer.alloc(0);
     modules.push({ name, filename, start, length: text.length, cached: cached.length });
     parts.push(text, cached);
     start += text.length + cached.length;
@@ -103,7 +105,20 @@ function pack() {
   return Buffer.concat([Buffer.from(`${JSON.stringify(modules)}\n`), ...parts]);
 }
 
-const cacheOf = (text, filename) => new Script(text.latin1Slice(), { filename }).createCachedData();
+/** V8's caches of these modules, with the functions in them that run at a start. */
+function cachesOf(modules) {
+  const scripts = new Map(modules.map(module => [path.basename(module.name), scriptOf(module)]));
+  try {
+    const rehearsal = { exports: {} };
+    scriptOf(sources.rehearsal).runInThisContext()(rehearsal.exports, require, rehearsal, process);
+    rehearsal.exports(scripts);
+  } catch {
+    // Each worker compiles what it runs.
+  }
+  return Array.from(scripts.values(), script => script.createCachedData());
+}
+
+const scriptOf = ({ filename, text }) => new Script(text.latin1Slice(), { filename });
 
 function inherited(fd) {
   const { ino: inode, dev: device } = fs.fstatSync(fd, { bigint: true });
