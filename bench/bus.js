@@ -1,55 +1,98 @@
 #!/usr/bin/env node
 'use strict';
 
-// node bench/bus.js: what one worker says to the others, and round trips between two workers, by each way. Medians of ROUNDS
-// rounds (5), in which all ways take turns. REDIS=port and REDIS_PID add a Redis server, if ioredis is installed.
+// node bench/bus.js: what one worker says to all others, round trips of a request, also while the primary's loop does not
+// turn, and how soon the next has the lock of one that is killed; by each way. Medians of ROUNDS rounds (5), in which all
+// ways take turns. Redis takes part where redis-server and ioredis are installed. CROWDS: how many workers (2,5,17: one
+// speaks, and 1, 4, 16 listen).
 
-const { fork } = require('node:child_process');
+const { fork, spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 
+const { freePort } = require('../__test__/support/free-port');
 const proc = require('../__test__/support/proc');
 const { summary } = require('./measure/statistics');
 
-const { ROUNDS = 5, REDIS, WAY } = process.env;
+const { ROUNDS = 5, CROWDS = '2,5,17', REDIS, WAY } = process.env;
+/** Broadcasts until all have acknowledged that they have heard them. */
 const BATCH = 500;
-const BATCHES = 20;
+/** The first warm up. */
+const WARMING = 20;
+const BATCHES = 100;
 const TRIPS = 2000;
 /** Milliseconds for which the primary's loop does not turn. */
 const BLOCK = 1000;
-const CROWDS = [2, 4, 16];
+/** How often the holder of a lock is killed. */
+const KILLED = 9;
+
 const WAYS = {
   'rust-cluster/bus': { WAY: 'bus' },
   'by the primary of rust-cluster': { WAY: 'forward' },
   "by the primary of Node's cluster": { WAY: 'forward', NODE: '1' },
-  ...(REDIS && { Redis: { WAY: 'redis' } }),
 };
 
 async function measure() {
-  for (const workers of CROWDS) {
+  const redis = await startRedis();
+  if (redis) WAYS['Redis, ioredis'] = { WAY: 'redis', REDIS: redis.port, REDIS_PID: redis.server.pid };
+  for (const workers of CROWDS.split(',').map(Number)) {
     const found = Object.fromEntries(Object.keys(WAYS).map(name => [name, []]));
     for (let round = 0; round < ROUNDS; round++)
-      for (const [name, env] of Object.entries(WAYS)) {
-        const child = fork(__filename, { env: { ...process.env, ...env, WORKERS: workers } });
-        const [figures] = await once(child, 'message');
-        found[name].push(figures);
-        await once(child, 'exit');
-      }
+      for (const [name, env] of Object.entries(WAYS))
+        found[name].push(await figuresOf({ ...env, WORKERS: workers }));
     print(workers, found);
   }
+  redis?.server.kill();
+  const { handover } = await figuresOf({ WAY: 'lock', WORKERS: KILLED + 1 });
+  const [median, most] = [summary(handover).median, Math.max(...handover)].map(us => (us / 1e3).toFixed(2));
+  console.log(
+    `from kill -9 of a lock's holder until the next has it: ${median} ms, ${most} ms at most (of ${KILLED})`,
+  );
+}
+
+async function figuresOf(env) {
+  const child = fork(__filename, { env: { ...process.env, ...env } });
+  const [figures] = await once(child, 'message');
+  await once(child, 'exit');
+  return figures;
+}
+
+/** With nothing on disk; undefined if something is missing. */
+async function startRedis() {
+  try {
+    require.resolve('ioredis');
+  } catch {
+    return console.log('ioredis is not installed: without Redis');
+  }
+  if (spawnSync('redis-server', ['--version']).error)
+    return console.log('redis-server is not installed: without Redis');
+  const port = await freePort();
+  const server = spawn('redis-server', [
+    '--port',
+    port,
+    '--bind',
+    '127.0.0.1',
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+  ]);
+  for await (const chunk of server.stdout) if (/Ready to accept/.test(chunk)) break;
+  return { port, server };
 }
 
 function print(workers, found) {
-  const rows = Object.entries(found).map(([name, all]) => {
+  const rows = Object.entries(found).map(([way, all]) => {
     const median = key => summary(all.map(figures => figures[key])).median;
     return {
-      way: name,
+      way,
       'broadcasts/s': Math.round(median('broadcasts')),
       'CPU of all, us a broadcast': median('cpu').toFixed(1),
       'a round trip, us': Math.round(median('trip')),
+      'CPU of all, us a round trip': median('tripCpu').toFixed(0),
       'primary blocked, us': Math.round(median('blocked')) || '-',
     };
   });
-  console.log(`${workers} workers, Node ${process.version}`);
+  console.log(`1 speaks, ${workers - 1} listen; Node ${process.version}`);
   console.table(rows);
 }
 
@@ -57,11 +100,14 @@ function runCluster() {
   const cluster = require(process.env.NODE ? 'node:cluster' : '..');
   const workers = Number(process.env.WORKERS);
   if (cluster.isPrimary) runPrimary(cluster, workers);
-  else runWorker(cluster, workers);
+  else if (WAY === 'lock') holdLock();
+  else runWorker(workers);
 }
 
 function runPrimary(cluster, count) {
   const workers = Array.from({ length: count }, (_, place) => cluster.fork({ PLACE: place }));
+  const handover = [];
+  let [holder, killed, waits] = [undefined, undefined, 0];
   cluster.on('message', (worker, { all, to, ...message }) => {
     if (all) {
       for (const other of workers) if (other !== worker) other.send(message);
@@ -69,63 +115,114 @@ function runPrimary(cluster, count) {
       workers[to].send(message);
     } else if (message.block) {
       for (const end = Date.now() + message.block; Date.now() < end; );
+    } else if (message.holds || message.waits) {
+      if (message.holds) {
+        if (killed) handover.push(Number(BigInt(message.holds) - killed) / 1e3);
+        holder = worker;
+      } else {
+        waits++;
+      }
+      if (handover.length === KILLED) return end({ handover });
+      if (waits < count || !holder) return;
+      killed = process.hrtime.bigint();
+      holder.process.kill('SIGKILL');
+      holder = undefined;
     } else if (message.figures) {
-      process.send(message.figures, () => process.disconnect());
-      for (const other of workers) other.process.kill('SIGKILL');
+      end(message.figures);
     }
   });
+  function end(figures) {
+    process.send(figures, () => process.disconnect());
+    for (const other of workers) other.process.kill('SIGKILL');
+  }
 }
 
-/** The ways to talk: `say` to all others, `tell` one, and what is heard. */
+/** Who has it says when; and each says that it waits. */
+async function holdLock() {
+  const { locks } = require('../bus');
+  locks.request('x', () => {
+    process.send({ holds: `${process.hrtime.bigint()}` });
+    return new Promise(() => {});
+  });
+  await locks.query();
+  process.send({ waits: true });
+}
+
+/** The ways to talk: `say` to all others, `tell` one, `ask` one and wait for the answer. */
 const talk = {
-  forward: heard => {
-    process.on('message', heard);
+  forward(heard) {
+    const asked = waiting();
+    const tell = (to, message) => process.send({ to, ...message });
+    process.on('message', message => {
+      if (message.ping !== undefined) tell(message.ping, { pong: message.id });
+      else if (message.pong !== undefined) asked.answer(message.pong);
+      else heard(message);
+    });
     return {
       say: message => process.send({ all: true, ...message }),
-      tell: (to, message) => process.send({ to, ...message }),
+      tell,
+      ask: (to, place) => asked.ask(id => tell(to, { ping: place, id })),
     };
   },
   bus(heard, place) {
     const { BroadcastChannel } = require('../bus');
-    const [all, own] = [new BroadcastChannel('all'), new BroadcastChannel(`${place}`)];
-    all.onmessage = own.onmessage = ({ data }) => heard(data);
-    const others = new Map();
+    const [all, one] = [new BroadcastChannel('all'), new BroadcastChannel('one')];
+    all.onmessage = ({ data }) => heard(data);
+    one.answer(data => (data.ping === undefined ? heard(data) : data));
     return {
-      ready: own.ready(),
+      ready: one.ready(),
       say: message => all.postMessage(message),
-      tell(to, message) {
-        if (!others.has(to)) others.set(to, new BroadcastChannel(`${to}`));
-        others.get(to).postMessage(message);
-      },
+      tell: (to, message) => one.request(message, { to }).catch(() => {}),
+      ask: to => one.request({ ping: place }, { to }),
     };
   },
   redis(heard, place) {
     const Redis = require('ioredis');
     const [publisher, subscriber] = [new Redis(REDIS), new Redis(REDIS)];
+    const asked = waiting();
+    const tell = (to, message) => publisher.publish(`${to}`, JSON.stringify(message));
     subscriber.on('message', (_channel, text) => {
       const message = JSON.parse(text);
-      if (message.from !== place) heard(message);
+      if (message.ping !== undefined) tell(message.ping, { pong: message.id });
+      else if (message.pong !== undefined) asked.answer(message.pong);
+      else if (message.from !== place) heard(message);
     });
     return {
       ready: subscriber.subscribe('all', `${place}`),
       say: message => publisher.publish('all', JSON.stringify({ from: place, ...message })),
-      tell: (to, message) => publisher.publish(`${to}`, JSON.stringify(message)),
+      tell,
+      ask: (to, place) => asked.ask(id => tell(to, { ping: place, id })),
     };
   },
 };
 
-async function runWorker(_cluster, count) {
+/** Who waits for an answer, by the number of the question. */
+function waiting() {
+  const asked = new Map();
+  let last = 0;
+  return {
+    ask: send =>
+      new Promise(resolve => {
+        asked.set(++last, resolve);
+        send(last);
+      }),
+    answer(id) {
+      asked.get(id)?.();
+      asked.delete(id);
+    },
+  };
+}
+
+async function runWorker(count) {
   const place = Number(process.env.PLACE);
-  const heard = { last: 0, acknowledged: 0, there: new Set(), pongs: 0 };
+  const heard = { last: 0, acknowledged: 0, there: new Set() };
   let next = () => {};
-  const { ready, say, tell } = talk[WAY](message => {
+  const { ready, say, tell, ask } = talk[WAY](message => {
     if (message.n !== undefined) {
       heard.last = message.n;
       if (message.n % BATCH === 0) tell(0, { ack: true });
-    } else if (message.ping !== undefined) tell(message.ping, { pong: true });
-    else if (message.there) heard.there.add(message.there);
+    } else if (message.there) heard.there.add(message.there);
     else if (message.ack) heard.acknowledged++;
-    else if (message.pong) heard.pongs++;
     next();
   }, place);
   const until = condition =>
@@ -144,35 +241,48 @@ async function runWorker(_cluster, count) {
   }
   await until(() => heard.there.size === count - 1);
 
+  let said = 0;
+  const speak = async batches => {
+    for (let batch = 0; batch < batches; batch++) {
+      heard.acknowledged = 0;
+      for (let i = 0; i < BATCH; i++) say({ n: ++said, text: 'some text of a message' });
+      await until(() => heard.acknowledged === count - 1);
+    }
+  };
+  await speak(WARMING);
   const pids = clusterOf(process.ppid);
-  const before = cpuOf(pids);
-  const start = performance.now();
-  for (let batch = 0; batch < BATCHES; batch++) {
-    heard.acknowledged = 0;
-    for (let i = 1; i <= BATCH; i++) say({ n: batch * BATCH + i, text: 'some text of a message' });
-    await until(() => heard.acknowledged === count - 1);
-  }
-  const broadcasts = (BATCH * BATCHES * 1e3) / (performance.now() - start);
-  const cpu = (cpuOf(pids) - before) / (BATCH * BATCHES);
+  const broadcasts = await costOf(pids, BATCH * BATCHES, () => speak(BATCHES));
 
   const trips = async number => {
     const times = [];
     for (let i = 0; i < number; i++) {
-      const { pongs } = heard;
       const sent = performance.now();
-      tell(1, { ping: 0 });
-      await until(() => heard.pongs > pongs);
+      await ask(1, place);
       times.push((performance.now() - sent) * 1e3);
     }
     return summary(times).median;
   };
-  const trip = await trips(TRIPS);
+  let trip;
+  const ofTrips = await costOf(pids, TRIPS, async () => {
+    trip = await trips(TRIPS);
+  });
   let blocked;
-  if (WAY === 'bus') {
+  if (WAY !== 'forward') {
     process.send({ block: BLOCK });
     blocked = await trips(TRIPS / 10);
   }
-  process.send({ figures: { broadcasts, cpu, trip, blocked } });
+  process.send({
+    figures: { broadcasts: 1e6 / broadcasts.time, cpu: broadcasts.cpu, trip, tripCpu: ofTrips.cpu, blocked },
+  });
+}
+
+/** What each of so many takes, in microseconds: of time, and of the processors for all processes. */
+async function costOf(pids, count, act) {
+  const before = cpuOf(pids);
+  const start = performance.now();
+  await act();
+  const time = ((performance.now() - start) * 1e3) / count;
+  return { time, cpu: (cpuOf(pids) - before) / count };
 }
 
 /** The processes of a cluster, and the broker. */

@@ -31,6 +31,8 @@ const DIFFERENT = {
   undefined: { a: undefined },
   // biome-ignore lint/suspicious/noSparseArray: it is what is tested
   hole: [1, , 3],
+  // biome-ignore lint/suspicious/noSparseArray: it is what is tested
+  'a hole, and as many properties': Object.assign([1, , 3], { extra: 1 }),
   'a property of an array': Object.assign([1], { extra: 1 }),
   'minus zero': -0,
   'not a number': Number.NaN,

@@ -4,8 +4,7 @@
 // besides.
 
 const errors = require('../errors');
-const { toBytes } = require('./clone');
-const { ask, here, thisMember } = require('./member');
+const { ask, thisMember } = require('./member');
 const { checkName, say } = require('./protocol');
 const { request } = require('./request');
 const topics = require('./topics');
@@ -27,7 +26,7 @@ class BroadcastChannel extends EventTarget {
     if (arguments.length === 0) throw errors.missingName();
     super();
     this.#name = checkName('channel', `${name}`);
-    this.#topic = topics.open(this.#name, this.#end);
+    this.#topic = topics.open(this.#name.toWellFormed(), this.#end);
     thisMember().need();
   }
 
@@ -38,10 +37,7 @@ class BroadcastChannel extends EventTarget {
   /** To all other channels of this name, in all processes. */
   postMessage(message) {
     if (arguments.length === 0) throw errors.missingMessage();
-    const topic = this.#open();
-    const bytes = toBytes(message);
-    thisMember().tell(say.publish(this.#name, bytes));
-    if (topic.channels.size > 1) topic.deliver(here(), bytes, this.#end);
+    this.#open().post(message, this.#end);
   }
 
   /**

@@ -2,7 +2,8 @@
 
 // Values to bytes and back, by the structured clone algorithm: what postMessage() of the web can send.
 //
-// V8's serialiser takes some microseconds to make, so what JSON copies just as well travels as JSON. The first byte tells.
+// V8's serialiser takes some microseconds to make, so what JSON copies just as well travels as JSON. The first byte tells;
+// what is posted is mostly small, and travels as text (src/bus/protocol.rs).
 
 const { DefaultDeserializer, DefaultSerializer } = require('node:v8');
 
@@ -17,12 +18,17 @@ class Serializer extends DefaultSerializer {
   _getDataCloneError = errors.notCloned;
 }
 
+/** @returns {string | undefined} JSON, if it makes a copy that nobody can tell from V8's */
+const toJson = value => (isJson(value) ? JSON.stringify(value) : undefined);
+
 /**
+ * @param {any} value
+ * @param {string} [json] what `toJson` makes of it
  * @returns {Buffer}
  * @throws DataCloneError, ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE
  */
-function toBytes(value) {
-  const bytes = isJson(value) ? text(JSON.stringify(value)) : serialized(value);
+function toBytes(value, json = toJson(value)) {
+  const bytes = json === undefined ? serialized(value) : text(json);
   if (bytes.length > LONGEST_DATA) throw errors.busMessageTooLarge(bytes.length, LONGEST_DATA);
   return bytes;
 }
@@ -91,4 +97,4 @@ function reasonFromBytes(bytes) {
   return error;
 }
 
-module.exports = { toBytes, fromBytes, reasonToBytes, reasonFromBytes };
+module.exports = { toBytes, toJson, fromBytes, reasonToBytes, reasonFromBytes };

@@ -9,7 +9,7 @@ const { isMainThread } = require('node:worker_threads');
 
 const errors = require('../errors');
 const { load, runtime } = require('../native');
-const { PROTOCOL, read } = require('./protocol');
+const { PROTOCOL, read, readPosted } = require('./protocol');
 
 const native = load();
 
@@ -32,6 +32,8 @@ class Member {
   #join;
   #joined = false;
   #channel;
+  /** Those of the channel's functions that many messages take. */
+  #sendText;
   #take;
   #scratch;
   #ended;
@@ -55,7 +57,7 @@ class Member {
     this.#join = join;
   }
 
-  /** @param {Buffer} command of `say` */
+  /** @param {Buffer | string} command of `say`, or the text of what is posted */
   tell(command) {
     if (this.#ended) throw this.#ended;
     this.#connect();
@@ -71,7 +73,8 @@ class Member {
 
   #send(command) {
     try {
-      this.#queued = this.#channel.sendAdvanced(command, -1);
+      this.#queued =
+        typeof command === 'string' ? this.#sendText(command) : this.#channel.sendAdvanced(command, -1);
     } catch (error) {
       // Its end is yet to be read.
       if (error.code === 'EPIPE' || error.code === 'ECONNRESET') throw errors.busGone();
@@ -163,6 +166,7 @@ class Member {
       () => this.#read(),
       () => {},
     );
+    this.#sendText = this.#channel.sender();
     this.#take = this.#channel.reader();
     this.#keep();
     try {
@@ -179,6 +183,14 @@ class Member {
       if (typeof found === 'number') {
         if (found === END) this.#end(errors.busGone());
         return;
+      }
+      if (typeof found === 'string') {
+        this.#hear(readPosted(JSON.parse(found)));
+        continue;
+      }
+      if (found.json !== undefined) {
+        for (const posted of JSON.parse(found.json)) this.#hear(readPosted(posted));
+        continue;
       }
       const bytes = found.scratch ?? this.#scratch;
       if (bytes.length <= LARGEST_SCRATCH) this.#scratch = bytes;

@@ -206,6 +206,9 @@ function read(bytes, start, end) {
   return notices[reader.u8()](reader);
 }
 
+/** The same, of what was posted as JSON. */
+const readPosted = ([from, topic, value]) => ({ is: 'posted', from: placeOf(from), topic, value });
+
 /**
  * @param {'channel' | 'lock' | 'key'} what it is the name of
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
@@ -218,4 +221,4 @@ function checkName(what, name) {
   return name;
 }
 
-module.exports = { LONGEST_DATA, PRIMARY, PROTOCOL, TO, WISH, checkName, read, say };
+module.exports = { LONGEST_DATA, PRIMARY, PROTOCOL, TO, WISH, checkName, read, readPosted, say };

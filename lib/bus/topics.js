@@ -3,9 +3,13 @@
 // What this process listens to and answers on, by the names of its open channels.
 
 const errors = require('../errors');
-const { fromBytes, reasonToBytes, toBytes } = require('./clone');
-const { thisMember } = require('./member');
+const { fromBytes, reasonToBytes, toBytes, toJson } = require('./clone');
+const { GapEvent, MessageEvent } = require('./events');
+const { here, thisMember } = require('./member');
 const { say } = require('./protocol');
+
+/** UTF-16 units of a JSON text that the hub is to look at; a longer one is bytes. */
+const LONGEST_TEXT = 16 * 1024;
 
 /** The open channels of a name. */
 class Topic {
@@ -14,14 +18,45 @@ class Topic {
   /** What each channel that answers does. The first is asked. */
   answers = new Map();
 
+  /** What the text of a message begins with; undefined if JSON has another way to write the name. */
+  #head;
+
   constructor(name) {
     this.name = name;
+    const json = JSON.stringify(name);
+    if (json === `"${name}"`) this.#head = `[${json},`;
+  }
+
+  /** To all channels but the one that says it. */
+  post(value, by) {
+    const json = toJson(value);
+    let copy;
+    if (this.#head && json?.length <= LONGEST_TEXT) {
+      thisMember().tell(`${this.#head}${json}]`);
+      copy = () => JSON.parse(json);
+    } else {
+      const bytes = toBytes(value, json);
+      thisMember().tell(say.publish(this.name, bytes));
+      copy = () => fromBytes(bytes);
+    }
+    if (this.channels.size > 1) this.deliver(here(), copy, by);
   }
 
   /** A copy to each but one, in a tick of its own. */
-  deliver(from, bytes, except) {
+  deliver(from, copy, except) {
     for (const channel of this.channels)
-      if (channel !== except) process.nextTick(receive, channel, messageOf(from, bytes));
+      if (channel !== except) process.nextTick(receive, channel, messageOf(from, copy));
+  }
+
+  /** As `deliver`, of a value that nobody else has. */
+  give(from, value) {
+    if (this.channels.size > 1) {
+      const json = JSON.stringify(value);
+      this.deliver(from, () => JSON.parse(json));
+    } else {
+      for (const channel of this.channels)
+        process.nextTick(receive, channel, new MessageEvent('message', from, value));
+    }
   }
 
   answer(channel, answer) {
@@ -36,23 +71,11 @@ class Topic {
 
 const receive = (channel, event) => channel.receive(event);
 
-function messageOf(from, bytes) {
-  let event;
+function messageOf(from, copy) {
   try {
-    event = new MessageEvent('message', { data: fromBytes(bytes) });
+    return new MessageEvent('message', from, copy());
   } catch (error) {
-    event = new MessageEvent('messageerror', { data: error });
-  }
-  event.from = from;
-  return event;
-}
-
-/** This process has missed messages: it did not read them in time. */
-class GapEvent extends Event {
-  /** @param {number} missed how many */
-  constructor(missed) {
-    super('gap');
-    this.missed = missed;
+    return new MessageEvent('messageerror', from, error);
   }
 }
 
@@ -84,7 +107,8 @@ function close(topic, channel) {
 }
 
 const heard = {
-  published: ({ from, topic, data }) => topics.get(topic)?.deliver(from, data),
+  posted: ({ from, topic, value }) => topics.get(topic)?.give(from, value),
+  published: ({ from, topic, data }) => topics.get(topic)?.deliver(from, () => fromBytes(data)),
   missed({ topic, count }) {
     for (const channel of topics.get(topic)?.channels ?? [])
       process.nextTick(receive, channel, new GapEvent(count));

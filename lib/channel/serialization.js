@@ -66,11 +66,12 @@ function isJson(message) {
     const object = objects[i];
     const isArray = Array.isArray(object);
     if (types.isProxy(object) || object.toJSON !== undefined) return false;
+    // The arguments of a function, which V8 does not clone, look like any object else.
+    if (!isArray && object[Symbol.iterator] !== undefined) return false;
     if (Object.getPrototypeOf(object) !== (isArray ? Array.prototype : Object.prototype)) return false;
     const keys = Object.keys(object);
     values += keys.length;
-    // An array with holes, or with properties besides its elements, has another number of keys.
-    if (values > FEW_VALUES || (isArray && keys.length !== object.length)) return false;
+    if (values > FEW_VALUES || (isArray && !isOfElements(object, keys))) return false;
     for (const key of keys) {
       const value = object[key];
       if (typeof value !== 'object' || value === null) {
@@ -83,6 +84,10 @@ function isJson(message) {
   }
   return true;
 }
+
+/** Whether an array has no holes, and no properties besides its elements: those come first, by their numbers. */
+const isOfElements = ({ length }, keys) =>
+  keys.length === length && (length === 0 || keys[length - 1] === `${length - 1}`);
 
 function isJsonValue(value) {
   switch (typeof value) {

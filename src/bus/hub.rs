@@ -19,7 +19,6 @@ use crate::bus::protocol::{Command, Notice, LONGEST_NAME};
 use crate::bus::topics::Outbox;
 use crate::bus::{Member, Place};
 use crate::messages::channel::{Block, Channel};
-use crate::messages::frame::Kind;
 use crate::messages::incoming::{Incoming, Read};
 use crate::os::error::{Error, Result};
 use crate::os::sync::thread::JoinHandle;
@@ -182,12 +181,12 @@ impl Room {
             let channel = Arc::clone(&self.members.all.get(&member)?.channel);
             let read = incoming.read(channel.socket()).ok()?;
             while let Some(run) = incoming.next_run().ok()? {
-                // Nobody of ours sends another kind, or a descriptor.
-                if run.kind != Kind::Advanced || run.descriptor.is_some() || run.lost {
+                // Nobody of ours sends a descriptor.
+                if run.descriptor.is_some() || run.lost {
                     return None;
                 }
                 for payload in run.payloads {
-                    self.house.said(member, Command::decode(payload)?, now, &mut self.members);
+                    self.house.said(member, Command::decode(run.kind, payload)?, now, &mut self.members);
                 }
             }
             match read {
@@ -305,7 +304,7 @@ impl Members {
 
     fn queue(&mut self, to: Member, notice: &Notice<'_>) {
         let Some(connected) = self.all.get(&to) else { return };
-        let queued = connected.channel.push(Kind::Advanced, None, false, |bytes| notice.encode(bytes));
+        let queued = connected.channel.push(notice.kind(), None, false, |bytes| notice.encode(bytes));
         match queued {
             Ok(pushed) if pushed.queued <= TOO_MUCH => drop(self.unwritten.insert(to)),
             // It does not read what it asked for; or it is gone.

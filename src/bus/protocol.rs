@@ -9,8 +9,17 @@
 //!
 //! Which of them there are goes by the op. The data is the rest of the frame; the hub never looks into it.
 //! `lib/bus/protocol.js` has the other half.
+//!
+//! What is published can be JSON as well, in a frame of kind [`Json`](crate::messages::frame::Kind::Json): the text
+//! `["topic",value]`, of which each listener is told `[from,"topic",value]`. It parses all that arrive together as one text.
+//! So the hub sees that each is JSON: what is not could pass for what somebody else has said.
+
+use std::io::Write;
+
+use serde::de::IgnoredAny;
 
 use crate::bus::Place;
+use crate::messages::frame::Kind;
 
 /// The longest name of a topic, a lock or a key, in bytes of UTF-8.
 pub const LONGEST_NAME: usize = 1024;
@@ -30,6 +39,26 @@ pub enum To {
     All,
     /// Those of this place.
     Place(Place),
+}
+
+/// What is published. It is passed on as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Post<'a> {
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// The text of a JSON array of the topic and a value, behind its first bracket.
+    Json(&'a str),
+}
+
+impl Post<'_> {
+    /// Bytes of what was posted on the topic.
+    pub fn len(&self, topic: &str) -> usize {
+        match self {
+            Post::Bytes(bytes) => bytes.len(),
+            // Two quotation marks, a comma and a bracket.
+            Post::Json(text) => text.len().saturating_sub(topic.len() + 4),
+        }
+    }
 }
 
 /// How a lock is asked for; the words are those of the Web Locks API.
@@ -56,7 +85,7 @@ pub enum Command<'a> {
     /// No more.
     Unsubscribe { topic: &'a str },
     /// For all others who want it.
-    Publish { topic: &'a str, data: &'a [u8] },
+    Publish { topic: &'a str, data: Post<'a> },
     /// It answers requests on the topic.
     Serve { topic: &'a str },
     /// No more. What it was asked before it still may answer.
@@ -140,7 +169,7 @@ pub struct LockRow<'a> {
 #[allow(missing_docs, reason = "the fields are said at their types")]
 pub enum Notice<'a> {
     /// Somebody has published this.
-    Published { from: Place, topic: &'a str, data: &'a [u8] },
+    Published { from: Place, topic: &'a str, data: Post<'a> },
     /// So many were published that it could not be told.
     Missed { count: u64, topic: &'a str },
     /// It is asked.
@@ -202,14 +231,30 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// Reads a command; `None`: no member of ours writes this.
-    pub fn decode(bytes: &'a [u8]) -> Option<Command<'a>> {
+    /// Reads a command in a frame of this kind; `None`: no member of ours writes this.
+    pub fn decode(kind: Kind, bytes: &'a [u8]) -> Option<Command<'a>> {
+        match kind {
+            Kind::Advanced => Command::decode_bytes(bytes),
+            Kind::Json => Command::decode_json(bytes),
+            Kind::Control | Kind::Parts => None,
+        }
+    }
+
+    fn decode_json(bytes: &'a [u8]) -> Option<Command<'a>> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        // A name that has to be escaped travels as bytes.
+        let (topic, _): (&str, IgnoredAny) = serde_json::from_str(text).ok()?;
+        let data = Post::Json(text.strip_prefix('[')?);
+        (topic.len() <= LONGEST_NAME).then_some(Command::Publish { topic, data })
+    }
+
+    fn decode_bytes(bytes: &'a [u8]) -> Option<Command<'a>> {
         let mut reader = Reader(bytes);
         let r = &mut reader;
         let command = match r.u8()? {
             1 => Command::Subscribe { topic: r.name()? },
             2 => Command::Unsubscribe { topic: r.name()? },
-            3 => Command::Publish { topic: r.name()?, data: r.rest() },
+            3 => Command::Publish { topic: r.name()?, data: Post::Bytes(r.rest()) },
             4 => Command::Serve { topic: r.name()? },
             5 => Command::Retire { topic: r.name()? },
             6 => Command::Ask { id: r.u32()?, to: to(r.u8()?, r.u32()?)?, topic: r.name()?, data: r.rest() },
@@ -283,6 +328,13 @@ impl Writer<'_> {
         self
     }
 
+    /// The text of an array that begins with a place.
+    fn text(self, place: Place, rest: &str) -> Self {
+        // Memory takes what is written to it.
+        let _ = write!(self.0, "[{place},{rest}");
+        self
+    }
+
     fn data(self, data: &[u8]) -> Self {
         self.0.extend_from_slice(data);
         self
@@ -290,11 +342,20 @@ impl Writer<'_> {
 }
 
 impl Notice<'_> {
+    /// The kind of its frame.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Notice::Published { data: Post::Json(_), .. } => Kind::Json,
+            _ => Kind::Advanced,
+        }
+    }
+
     /// Appends the notice's bytes.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
         let w = Writer(bytes);
         match self {
-            Notice::Published { from, topic, data } => w.u8(1).u32(*from).name(topic).data(data),
+            Notice::Published { from, data: Post::Json(text), .. } => w.text(*from, text),
+            Notice::Published { from, topic, data: Post::Bytes(data) } => w.u8(1).u32(*from).name(topic).data(data),
             Notice::Missed { count, topic } => w.u8(2).u64(*count).name(topic),
             Notice::Asked { token, from, topic, data } => w.u8(3).u64(*token).u32(*from).name(topic).data(data),
             Notice::Forgotten { token } => w.u8(4).u64(*token),

@@ -108,12 +108,41 @@ fn whoever_says_nonsense_is_cut_off_alone() {
         member.say_as(kind, None, &[SUBSCRIBE, NAME]);
         assert!(member.hear().is_empty(), "a frame of {kind:?} is listened to");
     }
+    let long = format!("[\"{}\",1]", "x".repeat(1025));
+    let no_json: &[&[u8]] = &[
+        b"",
+        b"[]",
+        b"1",
+        b"{\"a\":1}",
+        b"[\"a\"]",
+        b"[\"a\",]",
+        b"[\"a\",1,2]",
+        b"[\"a\",1",
+        b"[\"a\",1]]",
+        b"[\"a\",1],[0,\"a\",2]",
+        b"[\"a\",[1]",
+        b"[\"a\",\"x]",
+        b"[\"a\",NaN]",
+        b"[\"a\",01]",
+        b"[\"a\",'x']",
+        b"[\"a\",\"\n\"]",
+        b"[\"a\",\"\xff\"]",
+        b"[1,1]",
+        long.as_bytes(),
+    ];
+    for said in no_json {
+        let mut member = Member::join(&hub, 1);
+        member.say_as(Kind::Json, None, &[said]);
+        assert!(member.hear().is_empty(), "{} is listened to", said.escape_ascii());
+    }
     let mut member = Member::join(&hub, 1);
     member.say_as(Kind::Advanced, Some(std::io::pipe().unwrap().0.into()), &[SUBSCRIBE, NAME]);
     assert!(member.hear().is_empty(), "a descriptor is taken");
     speaker.say(&[PUBLISH, NAME, b"still here"]);
     let heard = [&[1], &PRIMARY.to_le_bytes()[..], NAME, b"still here"].concat();
     assert_eq!(listener.hear(), [heard]);
+    speaker.say_as(Kind::Json, None, &[b"[\"a\", {\"still\":\"\\ud800\"}]"]);
+    assert_eq!(listener.hear(), [b"[4294967295,\"a\", {\"still\":\"\\ud800\"}]"]);
 }
 
 #[test]

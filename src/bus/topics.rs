@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::bus::figures::Posts;
-use crate::bus::protocol::{Notice, Refusal};
+use crate::bus::protocol::{Notice, Post, Refusal};
 use crate::bus::roster::Roster;
 use crate::bus::{Member, Place};
 
@@ -64,9 +64,9 @@ impl Topics {
     }
 
     /// Tells all who listen, but for whoever says it. Who has missed something is told of that first.
-    pub fn publish(&mut self, by: Member, from: Place, topic: &str, data: &[u8], outbox: &mut impl Outbox) {
+    pub fn publish(&mut self, by: Member, from: Place, topic: &str, data: Post<'_>, outbox: &mut impl Outbox) {
         let notice = Notice::Published { from, topic, data };
-        let bytes = data.len() as u64;
+        let bytes = data.len(topic) as u64;
         self.posts.published += 1;
         self.posts.published_bytes += bytes;
         for &listener in self.listeners.at(topic).iter().filter(|listener| **listener != by) {
@@ -122,7 +122,7 @@ mod tests {
         topics.subscribe(1, "a").unwrap();
         for (left, published) in [(1, 3), (0, 4), (5, 5), (0, 1)] {
             room.left = left;
-            (0..published).for_each(|_| topics.publish(2, 0, "a", b"", &mut room));
+            (0..published).for_each(|_| topics.publish(2, 0, "a", Post::Bytes(b""), &mut room));
             topics.caught_up(1, &mut room);
         }
         assert_eq!(room.missed, [2, 4, 1]);

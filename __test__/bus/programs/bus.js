@@ -4,6 +4,7 @@
 
 const { once } = require('node:events');
 const { setImmediate: turn } = require('node:timers/promises');
+const { inspect, isDeepStrictEqual } = require('node:util');
 const { BroadcastChannel, leader, locks, store } = require('rust-cluster/bus');
 const { cases, say } = require('../../support/cases');
 
@@ -36,6 +37,78 @@ function collect(channel, count) {
 const fork = (cluster, count) => Array.from({ length: count }, () => cluster.fork());
 const ended = worker => once(worker, 'exit');
 const failure = ({ name, code, message }) => [name, code ?? '', message.split('\n')[0]];
+
+/** What has to be escaped in JSON, what is no Unicode, and what is long. */
+const ODD_NAMES = ['', '"', '\\', '","x",', '\u0000\n', '\ud800', '€', '\u2028', '[', 'x'.repeat(1024)];
+
+/** Of some of these JSON makes an equal copy, of others it does not. */
+function trickyValues() {
+  const shared = { a: 1 };
+  const cycle = { name: 'cycle' };
+  cycle.self = cycle;
+  const holes = [1, undefined, 3];
+  delete holes[1];
+  const hidden = [1, undefined];
+  delete hidden[1];
+  hidden.x = 2;
+  const deep = Array.from({ length: 200 }).reduce(inner => [inner], 'deep');
+  return [
+    ...[undefined, null, true, 0, -0, NaN, Infinity, -Infinity, 5e-324, 1e21, 2 ** 53 + 2, 7n],
+    ...[
+      '',
+      'text',
+      '"\\\u0000\n\u007f',
+      '€',
+      '\ud83d\ude00',
+      '\ud800',
+      'a\udc00b',
+      '\u2028\u2029',
+      'x'.repeat(20_000),
+    ],
+    ...[
+      [],
+      {},
+      [[]],
+      [{}],
+      [undefined],
+      [null],
+      holes,
+      hidden,
+      new Array(3),
+      [1, -0],
+      Object.assign([1], { x: 1 }),
+    ],
+    ...[
+      { a: undefined },
+      { a: -0 },
+      { 2: 'b', 1: 'a', c: 3 },
+      JSON.parse('{"__proto__":{"a":1}}'),
+      { '': 1 },
+    ],
+    ...[{ '\ud800': '\udc00' }, { '"': "'" }, Object.create(null, { a: { value: 1, enumerable: true } })],
+    ...[{ one: shared, other: shared }, [shared, shared], cycle, deep, { [Symbol('x')]: 1, b: 2 }],
+    ...[
+      new Date(5),
+      new Map([[{}, 1]]),
+      new Set([1]),
+      /x/giu,
+      new Error('no'),
+      Object(1),
+      Object('s'),
+      Object(false),
+    ],
+    ...[new Uint8Array([1, 2]), new ArrayBuffer(3), new Float32Array([NaN, -0])],
+    ...[
+      Array.from({ length: 100 }, (_, i) => i),
+      Object.fromEntries(Array.from({ length: 70 }, (_, i) => [`k${i}`, i])),
+    ],
+    new (class {
+      own = 1;
+    })(),
+    { constructor: 1, toString: 2, hasOwnProperty: 3, length: 4 },
+    { nested: { array: [1, { x: 'y' }], empty: {} } },
+  ];
+}
 
 /** More than the hub keeps for a process that does not read; and how much of it is on its way at once. */
 const FLOOD = 4000;
@@ -102,6 +175,7 @@ cases({
         value.date instanceof Date && value.date.getTime(),
         value.error instanceof RangeError && value.error.message,
         value.bytes instanceof Uint8Array && [...value.bytes],
+        Buffer.isBuffer(value.buffer) && `${value.buffer}`,
         value.floats instanceof Float64Array && [...value.floats],
         `${value.big}`,
         value.self === value,
@@ -118,13 +192,18 @@ cases({
         date: new Date(5),
         error: new RangeError('far'),
         bytes: new Uint8Array([1, 2]),
+        buffer: Buffer.from('b'),
         floats: new Float64Array([0.5]),
         big: 2n ** 70n,
         undefined: undefined,
       };
       value.self = value;
       const channel = new BroadcastChannel('values');
-      for (const bad of [() => {}, { deep: Symbol('x') }, new WeakMap()]) {
+      const theirs = (function () {
+        // biome-ignore lint/complexity/noArguments: they look like any object else
+        return arguments;
+      })(1);
+      for (const bad of [() => {}, { deep: Symbol('x') }, new WeakMap(), theirs]) {
         try {
           channel.postMessage(bad);
         } catch (error) {
@@ -133,6 +212,57 @@ cases({
       }
       channel.postMessage(value);
       await channel.ready();
+      cluster.worker.disconnect();
+    },
+  },
+
+  'exact copies': {
+    async primary(cluster) {
+      const channel = new BroadcastChannel('exact');
+      const second = new BroadcastChannel('exact');
+      const values = trickyValues();
+      const heard = [collect(channel, values.length), collect(second, values.length)];
+      await channel.ready();
+      const worker = cluster.fork();
+      for (const all of await Promise.all(heard))
+        for (const [index, [data]] of all.entries()) {
+          const expected = structuredClone(values[index]);
+          if (!isDeepStrictEqual(data, expected)) say('differs', inspect([data, expected]));
+        }
+      say('compared', values.length > 40);
+      await ended(worker);
+      channel.close();
+      second.close();
+    },
+    async worker(cluster) {
+      const channel = new BroadcastChannel('exact');
+      for (const value of trickyValues()) channel.postMessage(value);
+      await channel.ready();
+      cluster.worker.disconnect();
+    },
+  },
+
+  'odd names': {
+    async primary(cluster) {
+      const channels = ODD_NAMES.map(name => new BroadcastChannel(name));
+      const heard = channels.map(channel => collect(channel, 1));
+      await channels[0].ready();
+      const worker = cluster.fork();
+      say(
+        'heard',
+        (await Promise.all(heard)).map(([[data]]) => data),
+      );
+      say(
+        'names',
+        channels.every(({ name }, index) => name === ODD_NAMES[index]),
+      );
+      await ended(worker);
+      for (const channel of channels) channel.close();
+    },
+    async worker(cluster) {
+      const channels = ODD_NAMES.map(name => new BroadcastChannel(name));
+      for (const [index, channel] of channels.entries()) channel.postMessage(index);
+      await channels[0].ready();
       cluster.worker.disconnect();
     },
   },

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use rust_cluster::bus::house::House;
-use rust_cluster::bus::protocol::{Command, Id, Notice, To, Wish};
+use rust_cluster::bus::protocol::{Command, Id, Notice, Post, To, Wish};
 use rust_cluster::bus::topics::Outbox;
 use rust_cluster::bus::{Member, PRIMARY};
 
@@ -19,6 +19,9 @@ const STORED: usize = 1100;
 
 /// Few, so that members meet.
 const NAMES: [&str; 2] = ["a", "b"];
+
+/// What is published on each as JSON.
+const TEXTS: [&str; 2] = [r#""a",1]"#, r#""b",[2]]"#];
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -35,7 +38,7 @@ enum Step {
 enum Said {
     Subscribe(usize),
     Unsubscribe(usize),
-    Publish(usize),
+    Publish(usize, bool),
     Serve(usize),
     Retire(usize),
     Ask(Id, To, usize),
@@ -88,7 +91,7 @@ fn said() -> impl Strategy<Value = Said> {
     prop_oneof![
         3 => name.clone().prop_map(Said::Subscribe),
         1 => name.clone().prop_map(Said::Unsubscribe),
-        4 => name.clone().prop_map(Said::Publish),
+        4 => (name.clone(), any::<bool>()).prop_map(|(name, json)| Said::Publish(name, json)),
         3 => name.clone().prop_map(Said::Serve),
         1 => name.clone().prop_map(Said::Retire),
         4 => (id.clone(), to, name.clone()).prop_map(|(id, to, name)| Said::Ask(id, to, name)),
@@ -121,7 +124,8 @@ fn command<'a>(said: &Said, data: &'a [u8]) -> Command<'a> {
     match *said {
         Said::Subscribe(name) => Command::Subscribe { topic: NAMES[name] },
         Said::Unsubscribe(name) => Command::Unsubscribe { topic: NAMES[name] },
-        Said::Publish(name) => Command::Publish { topic: NAMES[name], data: &data[..4] },
+        Said::Publish(name, false) => Command::Publish { topic: NAMES[name], data: Post::Bytes(&data[..4]) },
+        Said::Publish(name, true) => Command::Publish { topic: NAMES[name], data: Post::Json(TEXTS[name]) },
         Said::Serve(name) => Command::Serve { topic: NAMES[name] },
         Said::Retire(name) => Command::Retire { topic: NAMES[name] },
         Said::Ask(id, to, name) => Command::Ask { id, to, topic: NAMES[name], data: &data[..4] },

@@ -142,7 +142,7 @@ impl Naive {
             }
             Command::Publish { topic, data } => {
                 self.posts.published += 1;
-                self.posts.published_bytes += data.len() as u64;
+                self.posts.published_bytes += data.len(topic) as u64;
                 for listener in self.listeners.iter_mut().filter(|it| it.topic == topic && it.member != member) {
                     if self.behind.contains(&listener.member) || told.deaf.contains(&listener.member) {
                         listener.missed += 1;
@@ -150,7 +150,7 @@ impl Naive {
                         self.behind.insert(listener.member);
                     } else {
                         self.posts.delivered += 1;
-                        self.posts.delivered_bytes += data.len() as u64;
+                        self.posts.delivered_bytes += data.len(topic) as u64;
                         told.send(listener.member, &Notice::Published { from, topic, data });
                     }
                 }

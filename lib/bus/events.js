@@ -1,0 +1,51 @@
+'use strict';
+
+// What happens on a channel, as events of the web.
+
+/**
+ * Has what the web's MessageEvent has. To load that one takes some milliseconds and megabytes of each worker: Node has it
+ * from undici.
+ */
+class MessageEvent extends Event {
+  /**
+   * @param {'message' | 'messageerror'} type
+   * @param {number | 'primary'} from who has posted it
+   * @param {any} data
+   */
+  constructor(type, from, data) {
+    super(type);
+    this.from = from;
+    this.data = data;
+  }
+
+  get origin() {
+    return '';
+  }
+
+  get lastEventId() {
+    return '';
+  }
+
+  get source() {
+    return null;
+  }
+
+  get ports() {
+    return [];
+  }
+
+  get [Symbol.toStringTag]() {
+    return 'MessageEvent';
+  }
+}
+
+/** This process has missed messages: it did not read them in time. */
+class GapEvent extends Event {
+  /** @param {number} missed how many */
+  constructor(missed) {
+    super('gap');
+    this.missed = missed;
+  }
+}
+
+module.exports = { GapEvent, MessageEvent };
