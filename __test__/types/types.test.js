@@ -58,6 +58,8 @@ function installation(context) {
     'package.json',
     'bus.js',
     'bus.d.ts',
+    'bus/socket.io.js',
+    'bus/socket.io.d.ts',
     'index.js',
     'index.mjs',
     'index.d.ts',
@@ -67,7 +69,7 @@ function installation(context) {
     'sticky.js',
     'sticky.d.ts',
   ]) {
-    fs.copyFileSync(path.join(ROOT, file), path.join(own, file));
+    fs.cpSync(path.join(ROOT, file), path.join(own, file));
   }
   return folder;
 }

@@ -1,6 +1,7 @@
 // What rust-cluster/bus declares.
 
 import { BroadcastChannel, leader, locks, store } from 'rust-cluster/bus';
+import { createAdapter } from 'rust-cluster/bus/socket.io';
 
 const channel = new BroadcastChannel('x');
 channel.onmessage = ({ data, from }) => console.log(data, from === 'primary' ? from : from.toFixed());
@@ -24,3 +25,5 @@ export async function use(): Promise<void> {
   console.log(await store.get<number>('k'), await store.delete('k'), value + ttl, held[0].clientId);
   channel.unref().close();
 }
+
+export const adapter: (namespace: object) => unknown = createAdapter({ name: 'chat', heartbeatTimeout: 5 });
