@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -204,7 +205,7 @@ impl Model {
     }
 
     fn listen(&mut self, limited: bool) {
-        let opened = Opened::bind(&Request::Tcp { host: Some("127.0.0.1".into()), port: 0, ipv6_only: false }).unwrap();
+        let opened = Opened::bind(&Request::Tcp { host: Some(own_host()), port: 0, ipv6_only: false }).unwrap();
         opened.listen(511).unwrap();
         let address = opened.address().unwrap();
         let id = self.acceptor.add_listener(opened, Dispatch { limit: limited.then(limit), ..Dispatch::default() });
@@ -415,4 +416,11 @@ proptest! {
     ) {
         run(&steps);
     }
+}
+
+/// An address of this machine that nobody else listens on: what is closed there stays closed, whatever others do meanwhile.
+fn own_host() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (pid, place) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("127.{}.{}.{}", 1 + pid / 250 % 250, 1 + pid % 250, 1 + place % 250)
 }

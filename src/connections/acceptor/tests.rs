@@ -8,13 +8,21 @@ use nix::sys::socket::SockType;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 fn listener(acceptor: &Acceptor) -> (ListenerId, SocketAddr) {
     listener_with(acceptor, Dispatch::default())
 }
 
+/// An address of this machine that nobody else listens on: what is closed there stays closed, whatever others do meanwhile.
+fn own_host() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (pid, place) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("127.{}.{}.{}", 1 + pid / 250 % 250, 1 + pid % 250, 1 + place % 250)
+}
+
 fn listener_with(acceptor: &Acceptor, dispatch: Dispatch) -> (ListenerId, SocketAddr) {
-    let request = Request::Tcp { host: Some("127.0.0.1".into()), port: 0, ipv6_only: false };
+    let request = Request::Tcp { host: Some(own_host()), port: 0, ipv6_only: false };
     let opened = Opened::bind(&request).unwrap();
     opened.listen(511).unwrap();
     let address = opened.address().unwrap();
