@@ -293,10 +293,7 @@ impl Model {
 
     fn remove(&mut self, id: WorkerId, dies: bool) {
         let mut worker = self.workers.remove(&id).unwrap();
-        if !worker.broken {
-            worker.serve_held();
-        }
-        worker.held.into_iter().for_each(serve);
+        worker.serve_held();
         let intake = worker.intake;
         if !dies {
             self.removed.push(intake);
@@ -337,11 +334,11 @@ impl Model {
         }
     }
 
-    /// Every worker that goes on serves what retired with it. Then the workers go, but for one that has joined what
-    /// is open: no connection is left over.
+    /// Every worker serves what it holds, and one that goes on what retired with it. Then the workers go, but for one
+    /// that has joined what is open: no connection is left over.
     fn end(mut self) {
         let mut clients = std::mem::take(&mut self.clients);
-        self.workers.values_mut().filter(|worker| !worker.broken).for_each(Worker::serve_held);
+        self.workers.values_mut().for_each(Worker::serve_held);
         for (listener, worker) in std::mem::take(&mut self.retired) {
             if self.workers.get(&worker).is_some_and(|worker| !worker.broken && !worker.refused.contains(&listener)) {
                 let (here, others) = clients.into_iter().partition(|client| client.listener == listener);
