@@ -40,4 +40,10 @@ async function whoAnswers(port, pattern = /^Hello from worker (\d+)\n$/) {
   return [...new Set(ids)].sort((a, b) => a - b);
 }
 
-module.exports = { example, whoAnswers, COUNT, EXAMPLES, IDS };
+/** The port of a worker that has taken another's place: any port is a new one where that was the only worker. */
+async function successorsPort(program) {
+  const workers = await program.events('listening', COUNT + 1);
+  return workers.at(-1).address.port;
+}
+
+module.exports = { example, successorsPort, whoAnswers, COUNT, EXAMPLES, IDS };

@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const path = require('node:path');
 const { test } = require('node:test');
 const { run } = require('../support/program');
-const { whoAnswers, COUNT, EXAMPLES, IDS } = require('./example');
+const { successorsPort, whoAnswers, COUNT, EXAMPLES, IDS } = require('./example');
 
 const PROGRAMS = {
   'a program with a cluster of its own': path.join(EXAMPLES, 'express.js'),
@@ -35,9 +35,9 @@ test('exec.js: express answers from every worker', () =>
   }));
 
 test('exec.js: a worker that dies is replaced', () =>
-  exec(path.join(EXAMPLES, 'express.js'), { exits: ['SIGTERM'] }, async (program, port, [{ pid }]) => {
+  exec(path.join(EXAMPLES, 'express.js'), { exits: ['SIGTERM'] }, async (program, _port, [{ pid }]) => {
     process.kill(pid, 'SIGTERM');
     await program.lines(new RegExp(`^worker \\d+ \\(pid ${pid}\\) has ended \\(SIGTERM\\)$`));
-    await program.events('listening', COUNT + 1);
+    const port = await successorsPort(program);
     assert.ok((await whoAnswers(port)).includes(COUNT + 1));
   }));

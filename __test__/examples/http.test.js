@@ -6,7 +6,7 @@ const http = require('node:http');
 const { test } = require('node:test');
 const { get, send } = require('../support/http');
 const way = require('../support/way');
-const { example, whoAnswers, COUNT, IDS } = require('./example');
+const { example, successorsPort, whoAnswers, COUNT, IDS } = require('./example');
 
 const HELLO = /^Hello from worker (\d+) \(pid \d+\)\n$/;
 
@@ -22,10 +22,10 @@ test('http.js: it tells what happens to its workers, and who has which connectio
   }));
 
 test('http.js: a worker that crashes is replaced', () =>
-  example('http.js', { exits: [1] }, async (program, port) => {
-    await get(port, '/crash');
+  example('http.js', { exits: [1] }, async (program, first) => {
+    await get(first, '/crash');
     await program.lines(/worker \d+ \(pid \d+\) has ended \(1\): another takes its place$/);
-    await program.events('listening', COUNT + 1);
+    const port = await successorsPort(program);
     const ids = await whoAnswers(port, HELLO);
     assert.ok(ids.includes(COUNT + 1), `${ids}`);
   }));

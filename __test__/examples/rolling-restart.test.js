@@ -5,7 +5,7 @@ const net = require('node:net');
 const { once } = require('node:events');
 const { test } = require('node:test');
 const { get } = require('../support/http');
-const { example, whoAnswers, COUNT, IDS } = require('./example');
+const { example, successorsPort, whoAnswers, COUNT, IDS } = require('./example');
 
 const ANSWER = /^worker (\d+)\n$/;
 
@@ -61,10 +61,10 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
 }
 
 test('rolling-restart.js: a worker that crashes is replaced', () =>
-  example('rolling-restart.js', { exits: ['SIGKILL'] }, async (program, port, [{ pid }]) => {
+  example('rolling-restart.js', { exits: ['SIGKILL'] }, async (program, _port, [{ pid }]) => {
     await program.lines(/^ready: pid \d+$/);
     process.kill(pid, 'SIGKILL');
     await program.lines(/^worker \d+ has crashed$/);
-    await program.events('listening', COUNT + 1);
+    const port = await successorsPort(program);
     assert.ok((await whoAnswers(port, ANSWER)).includes(COUNT + 1));
   }));
