@@ -7,6 +7,7 @@ const { once } = require('node:events');
 const http = require('node:http');
 const net = require('node:net');
 const { test } = require('node:test');
+const { freePort } = require('../support/free-port');
 const { run } = require('../support/program');
 const { find, proxied } = require('../support/proxy');
 const way = require('../support/way');
@@ -16,8 +17,8 @@ const skip = way === 'node' && "Node's own cluster does not have it";
 const per = (by, more) => ({ policy: 'sticky', sticky: { by, owner: 'strict', per: 'request' }, ...more });
 
 /** The program, once its workers listen; and one kept-alive connection to it. */
-async function kept(dispatch, { workers = 2, exits, nodeArgs } = {}, body) {
-  const env = { DISPATCH: JSON.stringify(dispatch), WORKERS: workers };
+async function kept(dispatch, { workers = 2, exits, nodeArgs, port = 0 } = {}, body) {
+  const env = { DISPATCH: JSON.stringify(dispatch), WORKERS: workers, PORT: port };
   await run('engine/programs/requests.js', { env, exits, nodeArgs }, async program => {
     const [{ address }] = await program.events('listening', workers);
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -246,8 +247,11 @@ test("a killed worker's requests, on a connection that another has, go to its su
   }),
 );
 
-test('where a server is closed, what comes on its connections is served by its worker', { skip }, () =>
-  kept(per('socket.io'), { workers: 1 }, async ({ ask, connections, port }) => {
+test('where a server is closed, what comes on its connections is served by its worker', {
+  skip,
+}, async () => {
+  const port = await freePort();
+  await kept(per('socket.io'), { workers: 1, port }, async ({ ask, connections }) => {
     await ask({ path: '/close?sid=0~a' });
     let error;
     while (error?.code !== 'ECONNREFUSED') {
@@ -258,8 +262,8 @@ test('where a server is closed, what comes on its connections is served by its w
     // One of a slot that is not there.
     assert.equal((await ask(query('1~a'))).slot, 0);
     assert.equal(connections.size, 1);
-  }),
-);
+  });
+});
 
 const nginx = (
   port,

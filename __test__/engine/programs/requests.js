@@ -1,8 +1,8 @@
 'use strict';
 
-// Workers (2, or WORKERS) under the settings in DISPATCH. Each answers who it is, who its client is, and how much it was
-// sent; `/early` before the body is read; `/close` as its server closes, and no connection; `/unref` as nothing
-// keeps it alive any more. It tells of its clients' errors.
+// Workers (2, or WORKERS) under the settings in DISPATCH, on PORT. Each answers who it is, who its client is, and how
+// much it was sent; `/early` before the body is read; `/close` as its server closes, and no connection; `/unref` as
+// nothing keeps it alive any more. It tells of its clients' errors.
 // On an upgrade it repeats what is said. One that ends is replaced.
 
 const http = require('node:http');
@@ -49,5 +49,5 @@ if (cluster.isPrimary) {
     console.log(`client: ${code}`);
     socket.destroy();
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(process.env.PORT, '127.0.0.1');
 }
