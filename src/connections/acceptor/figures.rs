@@ -10,7 +10,7 @@ use super::listener::Listener;
 use super::state::State;
 use super::worker::{Standing, Worker};
 use super::LONGEST_IDLE;
-use crate::connections::listen::Opened;
+use crate::connections::listen::{without_filling, Opened};
 use crate::connections::policy::WorkerId;
 use crate::connections::sticky::Slot;
 use crate::processes::board::now;
@@ -119,7 +119,7 @@ pub(super) fn name_of(opened: &Opened) -> String {
     let address: Option<SockaddrStorage> = getsockname(opened.socket().as_raw_fd()).ok();
     match address.as_ref().and_then(SockaddrStorage::as_unix_addr).map(|unix| (unix.path(), unix.as_abstract())) {
         Some((Some(path), _)) => path.to_string_lossy().into_owned(),
-        Some((_, Some(name))) => format!("@{}", String::from_utf8_lossy(name)),
+        Some((_, Some(name))) => format!("@{}", String::from_utf8_lossy(without_filling(name))),
         _ => String::from("unnamed"),
     }
 }
@@ -168,6 +168,14 @@ mod tests {
     use super::*;
     use crate::connections::listen::Request;
     use crate::connections::policy::Dispatch;
+
+    #[test]
+    fn an_abstract_name_is_written_without_what_fills_it_up() {
+        let name = format!("\0rust-cluster-{}-filled", std::process::id());
+        let path = format!("{name:\0<108}").into();
+        let opened = Opened::bind(&Request::Unix { path }).unwrap();
+        assert_eq!(name_of(&opened), name.replace('\0', "@"));
+    }
 
     #[test]
     fn addresses_are_bounded() {

@@ -15,7 +15,7 @@ use nix::sys::stat::stat;
 use parking_lot::Mutex;
 
 use super::descriptor::is_open;
-use super::{host_of, kind_of, name_of, parse, Kind, Request};
+use super::{host_of, kind_of, name_of, parse, without_filling, Kind, Request};
 use crate::os::error::{Error, Result};
 
 /// All of them, in their order; none before [`inherit`].
@@ -130,12 +130,11 @@ fn internet(host: &str, port: u16) -> Option<Place> {
     parse(host, port).ok().filter(|address| address.port() != 0).map(Place::Internet)
 }
 
-/// The bytes of a path. An abstract name is filled up with zeros in some versions of libuv.
+/// The bytes of a path, or of an abstract name.
 fn name_of_path(path: &Path) -> Vec<u8> {
-    let bytes = path.as_os_str().as_bytes();
-    match bytes.iter().rposition(|byte| *byte != 0) {
-        Some(last) if bytes[0] == 0 => bytes[..=last].to_vec(),
-        _ => bytes.to_vec(),
+    match path.as_os_str().as_bytes() {
+        [0, name @ ..] => [&[0], without_filling(name)].concat(),
+        path => path.to_vec(),
     }
 }
 
@@ -187,7 +186,7 @@ fn place_of(socket: BorrowedFd<'_>) -> Option<Place> {
     let address: SockaddrStorage = getsockname(socket.as_raw_fd()).ok()?;
     let address = address.as_unix_addr()?;
     let path = address.path().map(|path| path.as_os_str().as_bytes().to_vec());
-    path.or_else(|| address.as_abstract().map(|name| [&[0], name].concat())).map(Place::Unix)
+    path.or_else(|| address.as_abstract().map(|name| [&[0], without_filling(name)].concat())).map(Place::Unix)
 }
 
 #[cfg(test)]

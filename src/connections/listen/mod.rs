@@ -176,6 +176,12 @@ fn name_of(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
     }
 }
 
+/// An abstract name without the zeros with which some versions of libuv fill it up.
+pub fn without_filling(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &name[..end]
+}
+
 /// The host of an address as Node writes it: one that is valid on one link only, with the name of its interface.
 pub fn host_of(address: &SocketAddr) -> String {
     let interface = match address {
