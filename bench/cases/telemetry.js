@@ -12,6 +12,11 @@ const WORKERS = 32;
 const SCRAPES = 200;
 const AGGREGATED = 20;
 
+/** What workers with much to say have each, how often they are asked, and with how much time in between: 20 seconds. */
+const SERIES = 1000;
+const READS = 200;
+const BETWEEN = 100;
+
 /** For how long the primary spins. */
 const SPIN = 3000;
 
@@ -35,9 +40,10 @@ function scrape(port, path = '/') {
 }
 
 /** The 99th percentile of so many scrapes. */
-async function slowest(port, count, path) {
+async function slowest(port, count, path, between = 0) {
   const times = [];
   for (let left = count; left > 0; left--) {
+    if (between) await sleep(between);
     const { took, status, text } = await scrape(port, path);
     if (path && (status !== 200 || !text.includes(`slot="${WORKERS - 1}"`)))
       throw new Error(`no metrics: ${status}`);
@@ -48,6 +54,10 @@ async function slowest(port, count, path) {
 }
 
 async function sample(rival) {
+  return { figures: { ...(await small(rival)), ...(await large(rival)) } };
+}
+
+async function small(rival) {
   return withProgram('telemetry', rival, async program => {
     const { pids, telemetry, aggregator } = await program.start({ workers: WORKERS });
     const ours = () => slowest(telemetry, SCRAPES, '/metrics');
@@ -62,7 +72,19 @@ async function sample(rival) {
     await sleep(200);
     figures.primarySpins = await ours();
     figures.aggregatorPrimarySpins = await slowest(aggregator, 1);
-    return { figures };
+    return figures;
+  });
+}
+
+/** The first readings are of what was never said before. */
+async function large(rival) {
+  return withProgram('telemetry', rival, async program => {
+    const { telemetry, aggregator } = await program.start({ workers: WORKERS, series: SERIES });
+    await slowest(telemetry, 30, '/metrics', BETWEEN);
+    return {
+      large: await slowest(telemetry, READS, '/metrics', BETWEEN),
+      aggregatorLarge: await slowest(aggregator, AGGREGATED, undefined, BETWEEN),
+    };
   });
 }
 
@@ -76,9 +98,11 @@ module.exports = {
     oneStopped: milliseconds('one worker stopped'),
     allStopped: milliseconds('all workers stopped'),
     primarySpins: milliseconds('the primary in a loop'),
+    large: milliseconds(`${SERIES} series a worker, ${READS} scrapes, ten a second`),
     aggregator: milliseconds(`prom-client, all idle (${AGGREGATED} scrapes)`),
     aggregatorOneStopped: milliseconds('prom-client, one worker stopped (one scrape)'),
     aggregatorPrimarySpins: milliseconds('prom-client, the primary in a loop (one scrape)'),
+    aggregatorLarge: milliseconds(`prom-client, ${SERIES} series a worker (${AGGREGATED} scrapes)`),
   },
   sample,
 };

@@ -6,21 +6,26 @@ const { once } = require('node:events');
 const http = require('node:http');
 const path = require('node:path');
 
-const { AggregatorRegistry, Counter } = require('prom-client');
+const { AggregatorRegistry, Counter, Gauge, Histogram } = require('prom-client');
 const answer = require('./answer');
 const cluster = require('./cluster');
 
-/** Series of each worker's own, as an application has them. */
-const SERIES = 30;
+/** Series of each worker's own, as a small application has them. */
+const FEW = 30;
+
+/** A histogram of prom-client's is so many series. */
+const OF_HISTOGRAM = 14;
 
 const aggregator = new AggregatorRegistry();
 
 if (cluster.isPrimary) answer({ start, spin });
 else serve();
 
-async function start({ workers }) {
+async function start({ workers, series = FEW }) {
   cluster.setupPrimary({ telemetry: { port: 0 } });
-  const listening = Array.from({ length: workers }, () => once(cluster.fork(), 'listening'));
+  const listening = Array.from({ length: workers }, () =>
+    once(cluster.fork({ SERIES: series }), 'listening'),
+  );
   await Promise.all(listening);
   const server = http.createServer(async (_request, response) => {
     try {
@@ -43,7 +48,23 @@ function spin({ milliseconds }) {
 }
 
 function serve() {
-  const counter = new Counter({ name: 'app_requests_total', help: 'Requests', labelNames: ['path'] });
-  for (let number = 0; number < SERIES; number++) counter.inc({ path: `/${number}` });
+  const count = countAll(Number(process.env.SERIES));
+  // What is written is another text each time.
+  setInterval(count, 1000).unref();
+  count();
   http.createServer((_request, response) => response.end()).listen(0, '127.0.0.1');
+}
+
+/** So many series, or a few more: half of them counters, most others of histograms, a tenth gauges. */
+function countAll(series) {
+  const labelNames = ['path'];
+  const requests = new Counter({ name: 'app_requests_total', help: 'Requests', labelNames });
+  const times = new Histogram({ name: 'app_request_seconds', help: 'Time', labelNames });
+  const sizes = new Gauge({ name: 'app_queue_length', help: 'What waits', labelNames });
+  return () => {
+    for (let number = 0; number < series / 2; number++) requests.inc({ path: `/${number}` });
+    for (let number = 0; number < (0.4 * series) / OF_HISTOGRAM; number++)
+      times.observe({ path: `/${number}` }, Math.random());
+    for (let number = 0; number < series / 10; number++) sizes.set({ path: `/${number}` }, Math.random());
+  };
 }
