@@ -1,19 +1,15 @@
 'use strict';
 
 // What a worker tells the primary of the program's own metrics: text, in memory that both have (src/processes/sheet.rs).
-// It is written when somebody asks, and for a while afterwards once a second: so what a worker that is killed has
-// counted is there but for the last moment of it. Where nobody asks, nothing is done.
+// It is written when the primary asks, which it does once a second while somebody reads: so what a worker that is killed
+// has counted is there but for the last moment of it. Where nobody reads, nothing is done.
 
 const native = require('../native').load();
 
 const errors = () => require('../errors');
 
-/** For how long somebody who has asked may ask again, in milliseconds. */
-const LATELY = 180_000;
-
-/** How long lies between two texts, at least, in milliseconds; and of the time so little goes into them. */
-const PAUSE = 1000;
-const SHARE = 100;
+/** Of the time one in so many goes into the texts at most, whoever asks. */
+const SHARE = 20;
 
 /** prom-client's file, wherever it is installed. */
 const PROM_CLIENT = /[\\/]node_modules[\\/]prom-client[\\/]index\.js$/;
@@ -22,7 +18,8 @@ class Collector {
   #sources = new Set();
   #sheet;
   #given = {};
-  #until = 0;
+  /** Before that it is not written again, and if somebody asks meanwhile, then. */
+  #rests = 0;
   #timer;
   #writing;
   #warned = false;
@@ -40,15 +37,22 @@ class Collector {
     this.#given[part] = fd;
     const { sheet, bell } = this.#given;
     if (this.#sheet || !(sheet >= 0 && bell >= 0)) return;
-    this.#sheet = new native.Sheet(sheet, bell, () => this.#asked());
+    try {
+      this.#sheet = new native.Sheet(sheet, bell, () => this.#asked());
+    } catch (error) {
+      // The memory cannot be had: the worker serves all the same.
+      this.#warn(error.message);
+      return;
+    }
     // What was counted last is counted, too. A source that goes on for longer comes once.
     process.once('beforeExit', () => this.write());
     process.on('exit', () => this.#writeNow());
   }
 
   #asked() {
-    this.#until = performance.now() + LATELY;
-    this.write();
+    const rest = this.#rests - performance.now();
+    if (rest <= 0) this.write();
+    else this.#timer ??= setTimeout(() => this.write(), rest).unref();
   }
 
   /** Writes it all; while that goes on, it is not begun again. */
@@ -57,6 +61,8 @@ class Collector {
   }
 
   async #write() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     const began = performance.now();
     try {
       const texts = await Promise.all(this.#all().map(textOf));
@@ -65,12 +71,11 @@ class Collector {
     } catch (error) {
       this.#warn(error?.message ?? error);
     }
+    // Also where there was nothing to publish: else it would not be asked again.
+    this.#sheet.answer();
     this.#writing = undefined;
     const now = performance.now();
-    clearTimeout(this.#timer);
-    if (now > this.#until) return;
-    this.#timer = setTimeout(() => this.write(), Math.max(PAUSE, SHARE * (now - began)));
-    this.#timer.unref();
+    this.#rests = now + SHARE * (now - began);
   }
 
   /** Nothing can be waited for any more. */

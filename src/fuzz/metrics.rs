@@ -31,7 +31,7 @@ pub fn metrics(bytes: &[u8]) {
 fn counted(merge: &Merge) -> BTreeMap<String, f64> {
     for format in [Format::OpenMetrics, Format::Prometheus] {
         let (mut names, families) = (HashSet::new(), merge.families(format));
-        assert!(families.iter().all(|family| names.insert(&family.name)), "a family stands there twice");
+        assert!(families.iter().all(|family| names.insert(family.name)), "a family stands there twice");
     }
     let mut counted = BTreeMap::new();
     for family in merge.families(Format::Prometheus) {

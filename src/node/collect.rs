@@ -48,11 +48,15 @@ impl Sheet {
         Ok(Sheet { _poll: poll, sheet, bell })
     }
 
-    /// Publishes a text, and says so; `false`: it is too long.
+    /// Publishes a text; `false`: it is too long.
     #[napi]
     pub fn publish(&self, text: String) -> bool {
-        let published = self.sheet.publish(text.as_bytes());
+        self.sheet.publish(text.as_bytes())
+    }
+
+    /// Answers who has asked.
+    #[napi]
+    pub fn answer(&self) {
         self.bell.ring();
-        published
     }
 }

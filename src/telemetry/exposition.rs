@@ -3,6 +3,7 @@
 //! The crates that write it own the numbers that they write. Ours lie on boards, or came as text from a worker, and are
 //! gathered anew for each reader; and both formats are wanted.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// What a family's numbers are.
@@ -35,26 +36,26 @@ pub enum Part {
 
 /// One number.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub struct Sample<'a> {
     /// What it is to its family.
     pub part: Part,
-    /// Its labels, `le` and `quantile` among them.
-    pub labels: Vec<(String, String)>,
+    /// Its labels, `le` and `quantile` among them, as [`push_label`] writes them. They are written once, and read by many.
+    pub labels: Cow<'a, str>,
     /// The number.
     pub value: f64,
 }
 
 /// Numbers of one name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Family {
+pub struct Family<'a> {
     /// As Prometheus' own format has it: that of a counter with `_total`.
-    pub name: String,
+    pub name: &'a str,
     /// What it is, for people.
-    pub help: String,
+    pub help: &'a str,
     /// What kind of numbers.
     pub kind: Kind,
     /// The numbers.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<Sample<'a>>,
 }
 
 /// How metrics are written.
@@ -77,7 +78,7 @@ impl Format {
 }
 
 /// Appends families in their order.
-pub fn append(text: &mut String, families: &[Family], format: Format) {
+pub fn append(text: &mut String, families: &[Family<'_>], format: Format) {
     for family in families {
         write_family(text, family, format);
     }
@@ -90,10 +91,10 @@ pub fn finish(text: &mut String, format: Format) {
     }
 }
 
-fn write_family(text: &mut String, family: &Family, format: Format) {
-    let Family { name, help, kind, samples } = family;
+fn write_family(text: &mut String, family: &Family<'_>, format: Format) {
+    let &Family { name, help, kind, ref samples } = family;
     // In OpenMetrics a counter's family is named without what its samples end in.
-    let is_open_counter = format == Format::OpenMetrics && *kind == Kind::Counter;
+    let is_open_counter = format == Format::OpenMetrics && kind == Kind::Counter;
     let name = if is_open_counter { name.strip_suffix("_total").unwrap_or(name) } else { name };
     let kind = match (kind, format) {
         (Kind::Counter, _) => "counter",
@@ -118,25 +119,23 @@ fn write_family(text: &mut String, family: &Family, format: Format) {
             Part::Count => "_count",
         };
         text.extend([name, suffix]);
-        write_labels(text, labels);
+        if !labels.is_empty() {
+            text.extend(["{", labels, "}"]);
+        }
         text.push(' ');
         write_number(text, *value);
         text.push('\n');
     }
 }
 
-fn write_labels(text: &mut String, labels: &[(String, String)]) {
-    let mut before = '{';
-    for (name, value) in labels {
-        text.push(before);
-        text.extend([name, "=\""]);
-        escape(text, value, true);
-        text.push('"');
-        before = ',';
+/// Appends a label to others.
+pub fn push_label(labels: &mut String, name: &str, value: &str) {
+    if !labels.is_empty() {
+        labels.push(',');
     }
-    if before == ',' {
-        text.push('}');
-    }
+    labels.extend([name, "=\""]);
+    escape(labels, value, true);
+    labels.push('"');
 }
 
 fn write_number(text: &mut String, value: f64) {
@@ -145,8 +144,13 @@ fn write_number(text: &mut String, value: f64) {
     } else if value.is_infinite() {
         text.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
     } else {
-        // A string takes all that is written to it.
-        let _ = write!(text, "{value}");
+        // A string takes all that is written to it. Without an exponent some numbers have three hundred digits.
+        let size = value.abs();
+        let _ = if size != 0.0 && !(1e-7..1e21).contains(&size) {
+            write!(text, "{value:e}")
+        } else {
+            write!(text, "{value}")
+        };
     }
 }
 
@@ -165,42 +169,42 @@ fn escape(text: &mut String, value: &str, quotes: bool) {
 mod tests {
     use super::*;
 
-    fn label(name: &str, value: &str) -> (String, String) {
-        (name.into(), value.into())
-    }
-
-    fn families() -> Vec<Family> {
-        let sample = |part, labels, value| Sample { part, labels, value };
+    fn families() -> Vec<Family<'static>> {
+        let sample = |part, labels: &[(&str, &str)], value| {
+            let mut text = String::new();
+            labels.iter().for_each(|(name, value)| push_label(&mut text, name, value));
+            Sample { part, labels: text.into(), value }
+        };
         vec![
             Family {
-                name: "requests_total".into(),
-                help: "All \"of\" them\\\nby path".into(),
+                name: "requests_total",
+                help: "All \"of\" them\\\nby path",
                 kind: Kind::Counter,
-                samples: vec![sample(Part::Value, vec![label("path", "a\"\\\n"), label("slot", "0")], 3.0)],
+                samples: vec![sample(Part::Value, &[("path", "a\"\\\n"), ("slot", "0")], 3.0)],
             },
             Family {
-                name: "wait_seconds".into(),
-                help: String::new(),
+                name: "wait_seconds",
+                help: "",
                 kind: Kind::Histogram,
                 samples: vec![
-                    sample(Part::Bucket, vec![label("le", "0.005")], 1.0),
-                    sample(Part::Bucket, vec![label("le", "+Inf")], 2.0),
-                    sample(Part::Sum, vec![], 0.25),
-                    sample(Part::Count, vec![], 2.0),
+                    sample(Part::Bucket, &[("le", "0.005")], 1.0),
+                    sample(Part::Bucket, &[("le", "+Inf")], 2.0),
+                    sample(Part::Sum, &[], 0.25),
+                    sample(Part::Count, &[], 2.0),
                 ],
             },
             Family {
-                name: "odd".into(),
-                help: "Odd".into(),
+                name: "odd",
+                help: "Odd",
                 kind: Kind::Unknown,
-                samples: [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.5, 1e21]
-                    .map(|value| sample(Part::Value, vec![], value))
+                samples: [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.5, -0.0, 1e20, 1e21, f64::MAX, 5e-324]
+                    .map(|value| sample(Part::Value, &[], value))
                     .into(),
             },
         ]
     }
 
-    fn write(families: &[Family], format: Format) -> String {
+    fn write(families: &[Family<'_>], format: Format) -> String {
         let mut text = String::new();
         append(&mut text, families, format);
         finish(&mut text, format);
@@ -223,7 +227,11 @@ odd NaN
 odd +Inf
 odd -Inf
 odd -1.5
-odd 1000000000000000000000
+odd -0
+odd 100000000000000000000
+odd 1e21
+odd 1.7976931348623157e308
+odd 5e-324
 "#;
         assert_eq!(write(&families(), Format::Prometheus), expected);
     }
@@ -238,6 +246,6 @@ odd 1000000000000000000000
             "{text}"
         );
         assert!(text.contains("# TYPE odd unknown\n"));
-        assert!(text.ends_with("odd 1000000000000000000000\n# EOF\n"));
+        assert!(text.ends_with("odd 5e-324\n# EOF\n"));
     }
 }

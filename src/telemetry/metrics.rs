@@ -1,13 +1,15 @@
 //! The cluster's own metrics: names and units as Prometheus and OpenTelemetry have them. What a label can be is bounded:
 //! slots, addresses, causes. No process has a label of its own, since there are ever new ones.
 
+use std::borrow::Cow;
+
 use crate::bus::figures::Figures as Bus;
 
-use super::exposition::{Family, Kind, Part, Sample};
+use super::exposition::{push_label, Family, Kind, Part, Sample};
 use super::snapshot::{Histogram, SlotStatus, Snapshot};
 
 /// All of them.
-pub fn families(snapshot: &Snapshot) -> Vec<Family> {
+pub fn families(snapshot: &Snapshot) -> Vec<Family<'static>> {
     let mut families = connections(snapshot);
     families.extend(workers(snapshot));
     families.extend(slots(snapshot));
@@ -16,22 +18,32 @@ pub fn families(snapshot: &Snapshot) -> Vec<Family> {
     families
 }
 
-type Labels = Vec<(String, String)>;
+type Labels = Cow<'static, str>;
 
-fn family(name: &str, kind: Kind, help: &str, values: impl IntoIterator<Item = (Labels, f64)>) -> Family {
+/// Numbers by their labels.
+pub fn family(
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    values: impl IntoIterator<Item = (Labels, f64)>,
+) -> Family<'static> {
     let samples = values.into_iter().map(|(labels, value)| Sample { part: Part::Value, labels, value }).collect();
-    Family { name: name.into(), help: help.into(), kind, samples }
+    Family { name, help, kind, samples }
 }
 
-fn one(name: &str, kind: Kind, help: &str, value: f64) -> Family {
-    family(name, kind, help, [(Vec::new(), value)])
+/// A number.
+pub fn one(name: &'static str, kind: Kind, help: &'static str, value: f64) -> Family<'static> {
+    family(name, kind, help, [(Labels::default(), value)])
 }
 
-fn label(name: &str, value: impl ToString) -> Labels {
-    vec![(name.into(), value.to_string())]
+/// A label.
+pub fn label(name: &str, value: impl ToString) -> Labels {
+    let mut labels = String::new();
+    push_label(&mut labels, name, &value.to_string());
+    labels.into()
 }
 
-fn connections(Snapshot { acceptor, .. }: &Snapshot) -> Vec<Family> {
+fn connections(Snapshot { acceptor, .. }: &Snapshot) -> Vec<Family<'static>> {
     let by_port = |value: fn(&super::snapshot::Port) -> f64| {
         let line = move |port: &super::snapshot::Port| (label("listener", &port.address), value(port));
         acceptor.ports.iter().map(line).collect::<Vec<_>>()
@@ -65,22 +77,22 @@ fn connections(Snapshot { acceptor, .. }: &Snapshot) -> Vec<Family> {
     ]
 }
 
-fn handoff(Histogram { buckets, sum, count }: &Histogram) -> Family {
+fn handoff(Histogram { buckets, sum, count }: &Histogram) -> Family<'static> {
     let bucket =
         |most: String, count: u64| Sample { part: Part::Bucket, labels: label("le", most), value: count as f64 };
     let mut samples: Vec<_> = buckets.iter().map(|(most, count)| bucket(most.to_string(), *count)).collect();
     samples.push(bucket("+Inf".into(), *count));
-    samples.push(Sample { part: Part::Sum, labels: Vec::new(), value: *sum });
-    samples.push(Sample { part: Part::Count, labels: Vec::new(), value: *count as f64 });
+    samples.push(Sample { part: Part::Sum, labels: Labels::default(), value: *sum });
+    samples.push(Sample { part: Part::Count, labels: Labels::default(), value: *count as f64 });
     Family {
-        name: "cluster_handoff_seconds".into(),
-        help: "From the accept of a connection until a worker takes it".into(),
+        name: "cluster_handoff_seconds",
+        help: "From the accept of a connection until a worker takes it",
         kind: Kind::Histogram,
         samples,
     }
 }
 
-fn workers(snapshot: &Snapshot) -> Vec<Family> {
+fn workers(snapshot: &Snapshot) -> Vec<Family<'static>> {
     let states = snapshot.states.iter().map(|(state, count)| (label("state", state), *count as f64));
     let exits = snapshot.exits.iter().map(|(cause, count)| (label("cause", cause), *count as f64));
     vec![
@@ -200,14 +212,14 @@ const OF_SLOTS: [OfSlot; 23] = [
     ),
 ];
 
-fn slots(snapshot: &Snapshot) -> impl Iterator<Item = Family> + '_ {
+fn slots(snapshot: &Snapshot) -> impl Iterator<Item = Family<'static>> + '_ {
     OF_SLOTS.iter().map(|(name, kind, help, value)| {
         let values = snapshot.slots.iter().map(|slot| (label("slot", slot.slot), value(slot)));
         family(name, *kind, help, values)
     })
 }
 
-fn bus(bus: &Bus) -> Vec<Family> {
+fn bus(bus: &Bus) -> Vec<Family<'static>> {
     let Bus { members, topics, posts, queued_bytes, requests, pending, locks, store } = *bus;
     let gauge = |name, help, value| one(name, Kind::Gauge, help, value as f64);
     let counter = |name, help, value| one(name, Kind::Counter, help, value as f64);
@@ -247,10 +259,11 @@ fn bus(bus: &Bus) -> Vec<Family> {
     ]
 }
 
-fn primary(snapshot: &Snapshot) -> Vec<Family> {
+fn primary(snapshot: &Snapshot) -> Vec<Family<'static>> {
     let Snapshot { primary, acceptor, telemetry, .. } = snapshot;
-    let info =
-        [("version", snapshot.version), ("node", &snapshot.node)].map(|(name, value)| (name.into(), value.into()));
+    let mut info = String::new();
+    push_label(&mut info, "version", snapshot.version);
+    push_label(&mut info, "node", &snapshot.node);
     let mut families = vec![
         family("cluster_info", Kind::Gauge, "What runs", [(info.into(), 1.0)]),
         one(

@@ -148,6 +148,11 @@ impl Telemetry {
         Ok(())
     }
 
+    /// Ends the thread; what is known stays.
+    pub fn close(&mut self) {
+        self.serving = None;
+    }
+
     /// What it shares with the thread.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
@@ -170,10 +175,17 @@ async fn run(kind: Kind, socket: OwnedFd, shared: Arc<Shared>, ended: oneshot::R
     };
     let (news, watchers) = watch::channel(Bytes::new());
     tokio::spawn(server::serve(listener, Arc::clone(&shared), watchers));
+    tokio::spawn(ask_again_and_again(Arc::clone(&shared)));
     tokio::spawn(look_again_and_again(shared, news));
     // They end with the runtime.
     let _ = ended.await;
     Ok(())
+}
+
+async fn ask_again_and_again(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(shared.registry.go_on()).await;
+    }
 }
 
 async fn look_again_and_again(shared: Arc<Shared>, news: watch::Sender<Bytes>) {

@@ -3,11 +3,13 @@
 //! ```text
 //!   worker: its own registry ──► text ──► Sheet ◄── read, merged ── the thread that answers
 //!                        ▲                                               │
-//!                        └─────────────── Bell ◄─── a reader is there ───┘
+//!                        └── Bell ◄── once a second, while readers come ─┘
 //! ```
 //!
-//! Who reads is not kept waiting: what a worker publishes within [`PATIENCE`] is in it, of others what they have said
-//! last. One that is not asked does nothing.
+//! Who reads waits for no worker, and has none write: while readers come each is asked once in [`ROUND`], one after the
+//! other, and what it has said is taken in before the next one's turn. So neither do all write at once, nor does a
+//! reader find much that is new. The first reader after a while is the exception: all are asked, and what they publish
+//! within [`PATIENCE`] is in the answer. One that is not asked does nothing.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -17,19 +19,23 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 
-use super::exposition::{Family, Format, Kind, Part, Sample};
+use super::exposition::{self, Family, Format, Kind};
 use super::merge::{Merge, Slot, WorkerId};
+use super::metrics::{family, label, one};
 use crate::os::error::Result;
 use crate::processes::board::now;
 use crate::processes::sheet::{Bell, Heard, Sheet};
 
-/// For how long a reader is kept waiting for what the workers are about to say.
+/// How often a worker is asked.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// For how long the first reader is kept waiting for what the workers are about to say.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// What a worker has said longer ago is late: one that was asked lately says it once a second.
+/// What a worker has said longer ago is late.
 const LATE: Duration = Duration::from_secs(3);
 
-/// One that comes when somebody has asked within this time is asked at once.
+/// For how long workers are asked for one reader.
 const LATELY: Duration = Duration::from_secs(180);
 
 /// All workers that may have metrics, and what they and those before them have counted.
@@ -42,8 +48,10 @@ pub struct Registry {
 struct State {
     merge: Merge,
     workers: BTreeMap<WorkerId, Attached>,
-    /// When somebody asked last.
-    asked: Option<Instant>,
+    /// When somebody has read last.
+    read: Option<Instant>,
+    /// Who was asked last.
+    turn: WorkerId,
     refused: u64,
 }
 
@@ -57,7 +65,7 @@ struct Attached {
     taken: u64,
     at: u64,
     made_sense: bool,
-    /// Whether it has not answered yet: it is not waited for again.
+    /// Whether it has not answered yet: it is not asked again.
     owes: bool,
 }
 
@@ -79,12 +87,13 @@ impl Registry {
         let (sheet, memory) = Sheet::new()?;
         let (bell, theirs) = Bell::new()?;
         let mut state = self.state.lock();
-        if state.asked.is_some_and(|asked| asked.elapsed() < LATELY) {
-            bell.ring();
-        }
-        let bell = Arc::new(bell);
         state.merge.add(worker, slot);
-        let attached = Attached { slot, sheet, bell, taken: 0, at: now(), made_sense: true, owes: false };
+        let mut attached =
+            Attached { slot, sheet, bell: Arc::new(bell), taken: 0, at: now(), made_sense: true, owes: false };
+        // It may not live until its turn.
+        if state.has_readers() {
+            attached.ask();
+        }
         state.workers.insert(worker, attached);
         Ok(Given { sheet: memory, bell: theirs })
     }
@@ -97,34 +106,68 @@ impl Registry {
         state.merge.remove(worker);
     }
 
-    /// What all have counted, and what each says.
-    pub fn families(&self, format: Format) -> Vec<Family> {
-        wait_for(self.ask());
+    /// Appends what all have counted, and what each says.
+    pub fn append(&self, text: &mut String, format: Format) {
+        wait_for(self.begin());
         let mut state = self.state.lock();
         let workers: Vec<WorkerId> = state.workers.keys().copied().collect();
         for worker in workers {
             state.take(worker);
         }
-        let mut families = state.of_ours();
-        families.append(&mut state.merge.families(format));
-        families
+        exposition::append(text, &state.of_ours(), format);
+        exposition::append(text, &state.merge.families(format), format);
     }
 
-    /// Asks all, and returns those who are likely to answer.
-    fn ask(&self) -> Vec<Arc<Bell>> {
+    /// A reader is there. Where there was none lately all are asked; those who are likely to answer are returned.
+    fn begin(&self) -> Vec<Arc<Bell>> {
         let mut state = self.state.lock();
-        state.asked = Some(Instant::now());
-        let mut asked = Vec::new();
-        for worker in state.workers.values_mut() {
-            let heard = worker.bell.hear();
-            worker.owes &= heard == Heard::Nothing;
-            if !worker.owes && heard != Heard::End {
-                asked.push(Arc::clone(&worker.bell));
-                worker.owes = true;
-                worker.bell.ring();
-            }
+        let had_readers = state.has_readers();
+        state.read = Some(Instant::now());
+        if had_readers {
+            return Vec::new();
         }
-        asked
+        state.workers.values_mut().filter_map(Attached::ask).collect()
+    }
+
+    /// Takes in what was answered, and asks the next worker, where there are readers. Returns how long it is until this
+    /// is to be done again.
+    pub fn go_on(&self) -> Duration {
+        let mut state = self.state.lock();
+        if !state.has_readers() {
+            return ROUND;
+        }
+        let answered: Vec<WorkerId> =
+            state.workers.iter_mut().filter_map(|(id, worker)| worker.hear().then_some(*id)).collect();
+        for worker in answered {
+            state.take(worker);
+        }
+        let turn = state.turn;
+        let next = state.workers.range(turn.saturating_add(1)..).next().or_else(|| state.workers.first_key_value());
+        if let Some(next) = next.map(|(id, _)| *id) {
+            state.turn = next;
+            state.workers.get_mut(&next).and_then(Attached::ask);
+        }
+        ROUND / u32::try_from(state.workers.len()).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+impl Attached {
+    /// Asks it, unless it has not answered the last time, or is gone.
+    fn ask(&mut self) -> Option<Arc<Bell>> {
+        self.hear();
+        if self.owes {
+            return None;
+        }
+        self.owes = true;
+        self.bell.ring();
+        Some(Arc::clone(&self.bell))
+    }
+
+    /// Whether it has answered. One that is gone never will.
+    fn hear(&mut self) -> bool {
+        let has_answered = self.owes && self.bell.hear() == Heard::Ring;
+        self.owes &= !has_answered;
+        has_answered
     }
 }
 
@@ -148,6 +191,10 @@ fn wait_for(mut bells: Vec<Arc<Bell>>) {
 }
 
 impl State {
+    fn has_readers(&self) -> bool {
+        self.read.is_some_and(|read| read.elapsed() < LATELY)
+    }
+
     /// Takes in what a worker has published since.
     fn take(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.sheet.published() != worker.taken) else {
@@ -160,51 +207,41 @@ impl State {
         self.refused += u64::from(!worker.made_sense);
     }
 
-    fn of_ours(&self) -> Vec<Family> {
+    fn of_ours(&self) -> [Family<'static>; 3] {
         let now = now();
         // Of two in a slot, the newer one.
         let by_slot: BTreeMap<Slot, &Attached> = self.workers.values().map(|worker| (worker.slot, worker)).collect();
         let age = |worker: &Attached| Duration::from_nanos(now.saturating_sub(worker.at));
-        let each = |value: &dyn Fn(&Attached) -> f64| {
-            let sample = |(slot, worker): (&Slot, &&Attached)| {
-                let labels = vec![("slot".to_owned(), slot.to_string())];
-                Sample { part: Part::Value, labels, value: value(worker) }
-            };
-            by_slot.iter().map(sample).collect()
+        let each = |value: &dyn Fn(&Attached) -> f64| -> Vec<_> {
+            by_slot.iter().map(|(slot, worker)| (label("slot", slot), value(worker))).collect()
         };
         let is_up = |worker: &Attached| worker.taken > 0 && worker.made_sense && age(worker) < LATE;
-        let refused = Sample { part: Part::Value, labels: Vec::new(), value: self.refused as f64 };
-        vec![
+        [
             family(
                 "cluster_worker_metrics_up",
-                "Whether the worker's own metrics are those of now",
                 Kind::Gauge,
+                "Whether the worker's own metrics are those of now",
                 each(&|worker| f64::from(u8::from(is_up(worker)))),
             ),
             family(
                 "cluster_worker_metrics_age_seconds",
-                "How long ago the worker has said its own metrics",
                 Kind::Gauge,
+                "How long ago the worker has said its own metrics",
                 each(&|worker| age(worker).as_secs_f64()),
             ),
-            family(
+            one(
                 "cluster_worker_metrics_refused_total",
-                "Metrics of workers that were left out, since they are no text of Prometheus or OpenMetrics",
                 Kind::Counter,
-                vec![refused],
+                "Metrics of workers that were left out, since they are no text of Prometheus or OpenMetrics",
+                self.refused as f64,
             ),
         ]
     }
 }
 
-fn family(name: &str, help: &str, kind: Kind, samples: Vec<Sample>) -> Family {
-    Family { name: name.into(), help: help.into(), kind, samples }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::exposition::append;
 
     struct Worker {
         sheet: Sheet,
@@ -225,7 +262,7 @@ mod tests {
 
     fn scraped(registry: &Registry) -> String {
         let mut text = String::new();
-        append(&mut text, &registry.families(Format::Prometheus), Format::Prometheus);
+        registry.append(&mut text, Format::Prometheus);
         text
     }
 
@@ -234,10 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_is_asked_and_what_it_says_meanwhile_is_in_it() {
+    fn the_first_reader_asks_all_and_what_they_say_meanwhile_is_in_the_answer() {
         let registry = Registry::default();
         let worker = Worker::new(&registry, 1, 0);
         assert_eq!(worker.bell.hear(), Heard::Nothing, "nobody has asked");
+        assert_eq!((registry.go_on(), worker.bell.hear()), (ROUND, Heard::Nothing), "nobody reads");
         let text = std::thread::scope(|scope| {
             let scrape = scope.spawn(|| scraped(&registry));
             while worker.bell.hear() != Heard::Ring {
@@ -252,13 +290,61 @@ mod tests {
     }
 
     #[test]
-    fn one_that_does_not_answer_is_late_and_is_waited_for_once() {
+    fn who_reads_again_asks_nobody_and_waits_for_nobody() {
         let registry = Registry::default();
-        let _worker = Worker::new(&registry, 1, 2);
+        let workers: Vec<_> = (0..3).map(|number| Worker::new(&registry, number, number)).collect();
+        assert_eq!(registry.begin().len(), 3);
+        for worker in &workers {
+            assert_eq!(worker.bell.hear(), Heard::Ring);
+            worker.publish("a 1\n");
+        }
+        for _ in 0..10 {
+            assert_eq!(registry.begin().len(), 0);
+            assert!(has(&scraped(&registry), "a{slot=\"2\"} 1"));
+        }
+        assert!(workers.iter().all(|worker| worker.bell.hear() == Heard::Nothing));
+    }
+
+    #[test]
+    fn while_somebody_reads_each_is_asked_once_a_round_and_one_at_a_time() {
+        let registry = Registry::default();
+        let workers: Vec<_> = (0..3).map(|number| Worker::new(&registry, 7 * number, number)).collect();
+        let rung = || -> Vec<usize> { (0..3).filter(|&number| workers[number].bell.hear() == Heard::Ring).collect() };
+        registry.begin();
+        assert_eq!(rung(), [0, 1, 2]);
+        workers.iter().for_each(|worker| worker.publish("a 1\n"));
+        let mut order = Vec::new();
+        for _ in 0..6 {
+            assert_eq!(registry.go_on(), ROUND / 3);
+            let [one] = rung()[..] else { panic!("not one") };
+            workers[one].publish("a 2\n");
+            order.push(one);
+        }
+        assert_eq!(order[..3], order[3..]);
+        order.truncate(3);
+        order.sort_unstable();
+        assert_eq!(order, [0, 1, 2]);
+        // What was said is taken in without a reader.
+        registry.go_on();
+        assert!(registry.state.lock().workers.values().all(|worker| worker.taken == 3));
+    }
+
+    #[test]
+    fn one_that_does_not_answer_is_late_and_is_asked_once() {
+        let registry = Registry::default();
+        let worker = Worker::new(&registry, 1, 2);
         let text = scraped(&registry);
         assert!(has(&text, "cluster_worker_metrics_up{slot=\"2\"} 0"), "{text}");
         assert!(text.contains("cluster_worker_metrics_age_seconds{slot=\"2\"} "), "{text}");
-        assert_eq!(registry.ask().len(), 0);
+        assert_eq!(worker.bell.hear(), Heard::Ring);
+        registry.go_on();
+        assert_eq!(worker.bell.hear(), Heard::Nothing);
+        // Also by one who reads after a while.
+        registry.state.lock().read = None;
+        assert_eq!(registry.begin().len(), 0);
+        worker.publish("a 1\n");
+        registry.go_on();
+        assert_eq!(worker.bell.hear(), Heard::Ring);
     }
 
     #[test]

@@ -197,7 +197,7 @@ impl Answers {
         let format = wanted(headers);
         let mut text = String::new();
         exposition::append(&mut text, &metrics::families(&self.shared.snapshot()), format);
-        exposition::append(&mut text, &self.shared.registry.families(format), format);
+        self.shared.registry.append(&mut text, format);
         exposition::finish(&mut text, format);
         answer(StatusCode::OK, HeaderValue::from_static(format.content_type()), text.into())
     }

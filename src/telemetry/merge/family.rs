@@ -1,0 +1,106 @@
+//! What is kept of all that was counted, by family.
+
+use std::collections::HashMap;
+
+use super::role::Part;
+use crate::telemetry::exposition::{self, push_label, Kind, Sample};
+
+/// A histogram has no more parts: each that is new is looked for among them.
+const MOST_PARTS: usize = 1000;
+
+#[derive(Debug)]
+pub(super) struct Family {
+    pub name: String,
+    pub kind: Kind,
+    pub help: String,
+    pub groups: Vec<Group>,
+    pub by_labels: HashMap<String, usize>,
+}
+
+/// What counts of a family under the same labels: a counter, or the parts of a histogram.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    totals: Vec<Total>,
+}
+
+#[derive(Debug)]
+pub(super) struct Total {
+    pub part: Part,
+    /// As they are written, that of a bucket among them.
+    labels: String,
+    pub value: f64,
+}
+
+impl Family {
+    pub fn new(name: &str, kind: Kind, help: String) -> Family {
+        Family { name: name.to_owned(), kind, help, groups: Vec::new(), by_labels: HashMap::new() }
+    }
+
+    pub fn total(&self, group: usize, total: usize) -> &Total {
+        &self.groups[group].totals[total]
+    }
+
+    pub fn total_mut(&mut self, group: usize, total: usize) -> &mut Total {
+        &mut self.groups[group].totals[total]
+    }
+
+    /// As it is to be written, with what workers say of it now.
+    pub fn written<'a>(&'a self, kind: Kind, gauges: Vec<Sample<'a>>) -> exposition::Family<'a> {
+        let mut samples = Vec::with_capacity(self.groups.len() + gauges.len());
+        for Group { totals } in &self.groups {
+            let first = samples.len();
+            samples.extend(totals.iter().map(Total::written));
+            if totals.len() > 1 {
+                let mut ranks: Vec<_> =
+                    totals.iter().map(|total| total.part.rank()).zip(samples.drain(first..)).collect();
+                ranks.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+                samples.extend(ranks.into_iter().map(|(_, sample)| sample));
+            }
+        }
+        samples.extend(gauges);
+        exposition::Family { name: &self.name, help: &self.help, kind, samples }
+    }
+}
+
+impl Group {
+    /// Where a part of it is.
+    pub fn find(&self, part: &Part) -> Option<usize> {
+        self.totals.iter().position(|total| match (&total.part, part) {
+            (Part::Bucket(one, _), Part::Bucket(other, _)) => one == other,
+            (one, other) => one == other,
+        })
+    }
+
+    /// Whether there is room for another part.
+    pub fn has_room(&self) -> bool {
+        self.totals.len() < MOST_PARTS
+    }
+
+    /// Another part, under the labels of the group.
+    pub fn add(&mut self, part: Part, labels: &str) -> usize {
+        let mut labels = labels.to_owned();
+        if let Part::Bucket(_, le) = &part {
+            push_label(&mut labels, "le", le);
+        }
+        self.totals.push(Total { part, labels, value: 0.0 });
+        self.totals.len() - 1
+    }
+}
+
+impl Total {
+    /// What is counted only ever grows. A sum of any numbers stays one.
+    pub fn add(&mut self, now: f64, before: f64) {
+        self.value += (now - before).clamp(f64::MIN, f64::MAX);
+        self.value = self.value.clamp(f64::MIN, f64::MAX);
+    }
+
+    fn written(&self) -> Sample<'_> {
+        let part = match self.part {
+            Part::Bucket(..) => exposition::Part::Bucket,
+            Part::Observations => exposition::Part::Count,
+            Part::Sum => exposition::Part::Sum,
+            Part::Count | Part::Gauge | Part::Created => exposition::Part::Value,
+        };
+        Sample { part, labels: self.labels.as_str().into(), value: self.value }
+    }
+}
