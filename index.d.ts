@@ -42,6 +42,7 @@ import type nodeCluster = require('node:cluster');
  * - `ERR_RUST_CLUSTER_NO_METRICS`: a worker's own metrics could not be collected; a process warning there
  * - `ERR_RUST_CLUSTER_NO_TELEMETRY`: the address that `telemetry` names could not be had; the cluster serves without it,
  *   and tries again.
+ * - `ERR_RUST_CLUSTER_NO_PAGE`: the files of the live view are not there; all other telemetry is.
  * - `ERR_RUST_CLUSTER_UNHEARD`: a socket or server that a worker has sent the primary ended with an error, and nobody
  *   listens to its 'error' event.
  * - `ERR_RUST_CLUSTER_UNSENT`: the system does not take messages for another process, since too many sockets were sent

@@ -152,6 +152,12 @@ module.exports = {
       `There are no metrics and no health checks at ${address} (${message ?? code}). The cluster serves without them, and ` +
         'tries again every 5 seconds. Find who listens there, or choose another address: telemetry of setupPrimary(), --metrics.',
     ),
+  noPage: (folder, { code, message }) =>
+    warning(
+      'ERR_RUST_CLUSTER_NO_PAGE',
+      `The live view is not served: its files cannot be read from ${folder} (${code ?? message}). Metrics and health checks ` +
+        'are. In a bundle, copy the folder lib/telemetry/page of the package to where this says.',
+    ),
   noMetrics: reason =>
     warning(
       'ERR_RUST_CLUSTER_NO_METRICS',
@@ -278,6 +284,12 @@ module.exports = {
       `The variables LISTEN_FDS and LISTEN_FDNAMES say of sockets what is not so (${code}). A service manager sets them, ` +
         'and hands the sockets over: start the program without a script in between that closes descriptors, or unset ' +
         'the variables.',
+    ),
+  unannounced: (file, { code, message }) =>
+    warning(
+      'ERR_RUST_CLUSTER_UNANNOUNCED',
+      `rust-cluster top does not find the metrics of this supervisor by its name: ${file} cannot be written ` +
+        `(${code ?? message}). The supervisor goes on. Find them by their address: rust-cluster top --metrics ADDRESS.`,
     ),
   unwatched: (folder, { code }) =>
     warning(

@@ -95,6 +95,17 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_BROKEN_INTAKE: () => node([path.join(PROGRAMS, 'broken-intake.js')]),
   // Two processes have to meet between two system calls.
   ERR_RUST_CLUSTER_LOST_CONNECTION: () => node(['-e', `(${tell})(require('./lib/errors').lostConnection())`]),
+  ERR_RUST_CLUSTER_NO_PAGE: () =>
+    node([
+      '-e',
+      `process.on('warning', ${tell});
+      const fs = require('node:fs');
+      const { readFileSync } = fs;
+      fs.readFileSync = (file, ...rest) => readFileSync(file.replace('style.css', 'nothing.css'), ...rest);
+      const cluster = require('./index.js');
+      cluster.setupPrimary({ exec: 'biome.json', silent: true, telemetry: { port: 0 } });
+      cluster.fork();`,
+    ]),
   ERR_RUST_CLUSTER_NO_METRICS: () => node([path.join(PROGRAMS, 'no-metrics.js')]),
   ERR_RUST_CLUSTER_NO_TELEMETRY: () =>
     node([
@@ -154,6 +165,7 @@ const PROVOKE = {
       require('./lib/supervisor/systemd').notify(supervisor);
       supervisor.emit('report', { event: 'all-ready' });`,
     ]),
+  ERR_RUST_CLUSTER_UNANNOUNCED: () => supervising('UNANNOUNCED'),
   ERR_RUST_CLUSTER_UNWATCHED: () =>
     node([
       '-e',

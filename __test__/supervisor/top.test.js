@@ -85,6 +85,22 @@ test('it finds a socket by its path', async t => {
   assert.equal((await status(cwd, ['--metrics', './telemetry.sock'])).pid, supervised.process.pid);
 });
 
+test('a file that cannot be written ends no supervisor, and is said', async t => {
+  const cwd = folder(t, { 'app.js': SERVER });
+  fs.mkdirSync(fileOf(cwd), { recursive: true });
+  fs.chmodSync(path.dirname(fileOf(cwd)), 0o700);
+  const options = ['--name', 'shop', '-i', '1', '--metrics', './telemetry.sock'];
+  const supervised = start(t, cwd, [...options, 'app.js']);
+  await supervised.events('all-ready');
+  await supervised.until('a warning', () =>
+    supervised.lines.some(line => line.includes('ERR_RUST_CLUSTER_UNANNOUNCED')),
+  );
+  assert.equal((await status(cwd, ['--metrics', './telemetry.sock'])).pid, supervised.process.pid);
+  supervised.process.kill('SIGTERM');
+  await supervised.end();
+  assert.equal(fs.existsSync(path.join(cwd, 'telemetry.sock')), false);
+});
+
 test('it is answered while the JavaScript of the supervisor hangs', async t => {
   const { cwd, supervised } = await shop(t, '127.0.0.1:0', where => ({
     NODE_OPTIONS: `--require ${path.join(where, 'hang.js')}`,

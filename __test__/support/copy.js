@@ -6,7 +6,15 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const root = path.join(__dirname, '..', '..');
-const FILES = ['index.js', 'index.mjs', 'register.js', 'package.json', 'lib', 'rust-cluster.node'];
+const FILES = [
+  'index.js',
+  'index.mjs',
+  'register.js',
+  'telemetry.js',
+  'package.json',
+  'lib',
+  'rust-cluster.node',
+];
 
 /**
  * @param {string} folder made where it is not there

@@ -284,6 +284,18 @@ test('those who are silent make room for others', { skip }, async () => {
   });
 });
 
+test('there may be a hundred headers in a request, and no more', { skip }, async () => {
+  await cluster({}, async ({ where }) => {
+    const answer = async count => {
+      const others = Array.from({ length: count - 2 }, (_, number) => `X-${number}: x\r\n`).join('');
+      const head = `GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${others}\r\n`;
+      return (await talk(where, head)).slice(9, 12);
+    };
+    assert.equal(await answer(100), '200');
+    assert.equal(await answer(101), '431');
+  });
+});
+
 test('of those who watch there are not too many', { skip }, async () => {
   await cluster({}, async ({ where }) => {
     const watchers = [];
@@ -305,19 +317,46 @@ test('of those who watch there are not too many', { skip }, async () => {
   });
 });
 
-test('it may be a socket of the file system, which goes with the primary', { skip }, async t => {
+/** Where a socket of the file system may be. */
+function socketFile(t) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
   t.after(() => fs.rmSync(folder, { recursive: true }));
-  const file = path.join(folder, 'telemetry.sock');
-  // One that was left behind is no obstacle.
-  const abandoned = net.createServer().listen(file);
-  await new Promise(resolve => abandoned.once('listening', resolve));
-  fs.linkSync(file, `${file}.kept`);
-  await new Promise(resolve => abandoned.close(resolve));
-  fs.renameSync(`${file}.kept`, file);
-  await cluster({ telemetry: { path: file } }, async ({ where, address }) => {
+  return path.join(folder, 'telemetry.sock');
+}
+
+test('it may be a socket of the file system, and a primary that ends by itself removes it', {
+  skip,
+}, async t => {
+  const file = socketFile(t);
+  await cluster({ telemetry: { path: file } }, async ({ program, where, address, port }) => {
     assert.equal(address, file);
     assert.equal((await ask(where, '/livez', { headers: { host: 'any.example' } })).status, 200);
+    // Its end comes before the answer, or after it.
+    await get(port, '/quit').catch(() => {});
+    await program.end();
+    assert.equal(fs.existsSync(file), false);
+  });
+});
+
+test('a socket that a killed primary has left is replaced, and one that is alive is not', {
+  skip,
+}, async t => {
+  const file = socketFile(t);
+  await cluster({ telemetry: { path: file } }, async ({ program }) => {
+    process.kill(program.pid, 'SIGKILL');
+    await program.end();
+    assert.ok(fs.lstatSync(file).isSocket());
+  });
+  await cluster({ telemetry: { path: file } }, async ({ program, where }) => {
+    const { pid } = JSON.parse((await ask(where, '/status')).body);
+    assert.equal(pid, program.pid);
+    const stderr = /ERR_RUST_CLUSTER_NO_TELEMETRY|--trace-warnings/;
+    await cluster({ telemetry: { path: file }, stderr }, async ({ program: other, address, port }) => {
+      assert.equal(address, null);
+      await get(port, '/quit').catch(() => {});
+      await other.end();
+    });
+    assert.equal(JSON.parse((await ask(where, '/status')).body).pid, program.pid);
   });
 });
 

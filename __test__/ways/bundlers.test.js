@@ -9,7 +9,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 const esbuild = require('esbuild');
 const { copyPackage } = require('../support/copy');
-const { assertServes, project, skip, succeed, tool } = require('./project');
+const { assertServes, project, skip, served, succeed, tool } = require('./project');
 
 const ADDON = 'rust-cluster.node';
 
@@ -129,6 +129,27 @@ for (const [name, { bundle, ...options }] of Object.entries(BUNDLERS)) {
     fs.rmSync(path.join(folder, 'node_modules'), { recursive: true });
     assertServes(file);
     assertSaysWhatToDo(withoutAddons(file));
+  });
+
+  test(`${name}: the live view is there, or it is said where its files are to be`, options, async t => {
+    const folder = installed(t);
+    fs.copyFileSync(path.join(__dirname, 'programs', 'watched.js'), path.join(folder, 'packaged.js'));
+    const file = await bundle(folder, false);
+    fs.rmSync(path.join(folder, 'node_modules'), { recursive: true });
+    const whole = { livez: 200, page: 200, isPage: true, script: 200, warnings: [] };
+    const found = served([file]);
+    if (found.page === 200) {
+      assert.deepEqual(found, whole);
+      return;
+    }
+    const { warnings, ...answers } = found;
+    assert.deepEqual(answers, { livez: 200, page: 404, isPage: false, script: 404 });
+    assert.equal(warnings.length, 1);
+    const [[code, text]] = warnings;
+    assert.equal(code, 'ERR_RUST_CLUSTER_NO_PAGE');
+    const [, place] = text.match(/cannot be read from (\/.*) \(ENOENT\)/);
+    fs.cpSync(path.join(__dirname, '..', '..', 'lib', 'telemetry', 'page'), place, { recursive: true });
+    assert.deepEqual(served([file]), whole);
   });
 }
 

@@ -159,8 +159,8 @@ class Primary {
   #startTelemetry() {
     const { telemetry } = this.#cluster.settings;
     if (telemetry === undefined || this.#telemetry) return;
-    const { Telemetry } = require('../telemetry/primary');
-    this.#telemetry = new Telemetry(telemetry, this.#acceptor);
+    const { start } = require('../telemetry/primary');
+    this.#telemetry = start(telemetry, this.#acceptor);
   }
 
   /** The slot that was asked for, whoever fills it; else the lowest that nobody fills. */

@@ -87,7 +87,7 @@ class Control {
     this.file = file;
     this.#telemetryFile = telemetryFileOf(path.dirname(file), name);
     // Of one that was killed.
-    fs.rmSync(this.#telemetryFile, { force: true });
+    this.#unannounce();
   }
 
   /** Says where the telemetry is. @param {import('../telemetry/client').Place} place */
@@ -95,7 +95,22 @@ class Control {
     // Nobody finds it any more.
     if (this.#isClosed) return;
     const text = JSON.stringify({ pid: process.pid, ...place });
-    fs.writeFileSync(this.#telemetryFile, text, { mode: 0o600 });
+    try {
+      fs.writeFileSync(this.#telemetryFile, text, { mode: 0o600 });
+    } catch (error) {
+      // The disk is full, or no descriptor is left: the workers serve all the same.
+      process.emitWarning(errors.unannounced(this.#telemetryFile, error));
+      this.#unannounce();
+    }
+  }
+
+  /** What cannot be removed is replaced by the next supervisor of this name, or says nothing to whoever reads it. */
+  #unannounce() {
+    try {
+      fs.rmSync(this.#telemetryFile, { force: true });
+    } catch {
+      // The file system is read-only, or it is no file.
+    }
   }
 
   /** Clients that have connected since are served now. @param {(request: object, report: (report: object) => void) => Promise<any>} act */
@@ -116,7 +131,7 @@ class Control {
   /** Lets go of the name, and waits until those who were answered have it. */
   async close() {
     this.#isClosed = true;
-    fs.rmSync(this.#telemetryFile, { force: true });
+    this.#unannounce();
     this.#handle.close();
     this.#server?.close();
     const closed = [...this.#conversations].map(conversation => conversation.closed);

@@ -5,6 +5,8 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
+const errors = require('../errors');
+
 const FOLDER = path.join(__dirname, 'page');
 
 const TYPES = {
@@ -16,13 +18,40 @@ const TYPES = {
   '.txt': 'text/plain; charset=utf-8',
 };
 
-/** @returns {{ path: string, type: string, bytes: Buffer }[]} */
+/** By name: in a bundle the folder may be a program's own, and nothing of that is to be served. */
+const FILES = [
+  'index.html',
+  'charts.mjs',
+  'history.mjs',
+  'icon.svg',
+  'life.mjs',
+  'main.mjs',
+  'measures.mjs',
+  'source.mjs',
+  'style.css',
+  'table.mjs',
+  'uPlot.LICENSE.txt',
+  'uPlot.iife.min.js',
+  'uPlot.min.css',
+  'view.mjs',
+  'words.mjs',
+];
+
+/**
+ * All of them, or none, which is said: all else is there without them.
+ * @returns {{ path: string, type: string, bytes: Buffer }[]}
+ */
 function assets() {
-  return fs.readdirSync(FOLDER).map(name => ({
-    path: name === 'index.html' ? '/' : `/${name}`,
-    type: TYPES[path.extname(name)],
-    bytes: fs.readFileSync(path.join(FOLDER, name)),
-  }));
+  try {
+    return FILES.map(name => ({
+      path: name === 'index.html' ? '/' : `/${name}`,
+      type: TYPES[path.extname(name)],
+      bytes: fs.readFileSync(path.join(FOLDER, name)),
+    }));
+  } catch (error) {
+    process.emitWarning(errors.noPage(FOLDER, error));
+    return [];
+  }
 }
 
 module.exports = { assets };

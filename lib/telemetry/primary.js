@@ -27,18 +27,15 @@ class Telemetry {
   #acceptor;
   #address = null;
 
-  /**
-   * @param {unknown} setting as the user has set it
-   * @param {object | undefined} acceptor
-   */
   constructor(setting, acceptor) {
-    this.#setting = telemetrySetting(setting);
+    this.#setting = setting;
     this.#acceptor = acceptor;
-    const { hosts } = this.#setting;
+    const { hosts, path } = this.#setting;
     const page = require('./page').assets();
     this.#native = new native.Telemetry({ hosts, page, node: process.versions.node });
     require('../bus/hub').whenStarted(hub => this.#native.setBus(hub));
     current = this;
+    if (path !== undefined) process.once('exit', () => this.#native.close());
     this.#listen(true);
   }
 
@@ -69,7 +66,8 @@ class Telemetry {
   /** What it publishes its own metrics by. Without descriptors there are none of this worker. */
   online(worker) {
     const channel = channelOf(worker.process);
-    if (!channel) return;
+    // Of one that was quick to end both may be known at once, its end first.
+    if (!channel || worker.isDead()) return;
     let given;
     try {
       given = this.#native.collect(worker.id, worker.slot);
@@ -111,6 +109,21 @@ class Telemetry {
   }
 }
 
+/**
+ * @param {unknown} given as the user has set it
+ * @param {object | undefined} acceptor
+ * @returns {Telemetry | undefined} none where descriptors or memory are missing: the next fork tries again
+ */
+function start(given, acceptor) {
+  const setting = telemetrySetting(given);
+  try {
+    return new Telemetry(setting, acceptor);
+  } catch (error) {
+    process.emitWarning(errors.noTelemetry(textOf(setting), error));
+    return undefined;
+  }
+}
+
 /** A label's value: there are not many. A supervisor ends by SIGTERM what has left, and does not end by itself. */
 function causeOf({ exitedAfterDisconnect }, code, signal) {
   if (exitedAfterDisconnect && (signal === 'SIGTERM' || code === 0)) return 'asked';
@@ -143,4 +156,4 @@ function whenListening(tell) {
   else tell(address());
 }
 
-module.exports = { Telemetry, follow, address, whenListening };
+module.exports = { start, follow, address, whenListening };

@@ -111,6 +111,12 @@ impl Telemetry {
         Ok(name)
     }
 
+    /// The process ends: nobody is answered any more, and a path is removed.
+    #[napi]
+    pub fn close(&mut self) {
+        self.core.close();
+    }
+
     /// A worker was started.
     #[napi]
     pub fn forked(

@@ -3,6 +3,7 @@
 // What the supervisor's command and its control socket say, each in one way.
 
 const { spawnSync } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -75,6 +76,13 @@ const WAYS = {
     const server = net.createServer(socket => socket.end());
     await new Promise(resolve => server.listen(path.join(runtime, 'rust-cluster', 'shop.sock'), resolve));
     await lib('control_client').ask('shop', { command: 'reload' });
+  },
+  async UNANNOUNCED() {
+    fs.mkdirSync(path.join(runtime, 'rust-cluster', 'shop.telemetry'), { recursive: true });
+    fs.chmodSync(path.join(runtime, 'rust-cluster'), 0o700);
+    const warned = once(process, 'warning');
+    lib('control_socket').open('shop').announce({ host: '127.0.0.1', port: 9464 });
+    throw (await warned)[0];
   },
   NO_STATUS() {
     throw said([BIN, 'top', 'shop']);

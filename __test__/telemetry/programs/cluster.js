@@ -1,7 +1,7 @@
 'use strict';
 
 // A cluster with telemetry: WORKERS of them, at TELEMETRY. What it is to do besides comes in requests to a worker:
-// /spin has the primary spin until FLAG is there, /leave has that worker leave.
+// /spin has the primary spin until FLAG is there, /leave has that worker leave, /quit has the primary end.
 
 const fs = require('node:fs');
 const http = require('node:http');
@@ -15,6 +15,7 @@ if (cluster.isPrimary) {
   console.log(`telemetry ${JSON.stringify([before, telemetry.address()])}`);
   cluster.on('listening', (worker, { port }) => console.log(`worker ${worker.id} at ${port}`));
   cluster.on('message', (_worker, message) => {
+    if (message === 'quit') process.exit();
     if (message !== 'spin') return;
     while (!fs.existsSync(process.env.FLAG));
   });
@@ -24,7 +25,7 @@ if (cluster.isPrimary) {
   setInterval(() => {}, 2 ** 30);
 } else {
   const server = http.createServer((request, response) => {
-    if (request.url === '/spin') process.send('spin');
+    if (request.url === '/spin' || request.url === '/quit') process.send(request.url.slice(1));
     if (request.url === '/leave') cluster.worker.disconnect();
     response.end(`${cluster.worker.id}`);
   });
