@@ -32,6 +32,7 @@ test('nonsense for an answer or a value rejects what waits for it, and nothing e
     'a value': [true],
     good: ['fine'],
     'message errors': [[true]],
+    'told of them': [[0]],
   });
 });
 

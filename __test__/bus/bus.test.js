@@ -125,10 +125,30 @@ test('one that does not read costs the others nothing, and is told what it has m
 }, async () => {
   const said = once(await run('a slow reader'));
   assert.deepEqual(said, {
-    'the quick one': { heard: 4000, missed: 0, inOrder: true },
-    'the slow one': [4000, true, true, true],
+    'the quick one': { heard: 4000, missed: 0, published: 0, inOrder: true },
+    'the slow one': [4000, true, true, true, true],
   });
 });
+
+test('who subscribes by diagnostics_channel is told what is posted and what arrives', { skip }, async () => {
+  const { told, uncaught, 'told in a worker': inWorker } = once(await run('observed', [0]));
+  const ofWorker = [
+    { name: 'news', data: { a: 1 } },
+    { name: 'news', data: 'last' },
+  ];
+  assert.deepEqual(inWorker, ofWorker);
+  assert.equal(uncaught, 'thrown by a subscriber');
+  assert.deepEqual(ofKind(told, 'publish'), [{ name: 'news', data: {} }]);
+  // Not to the one that posts, nor to one that is closed; to each of the others.
+  const [own, ...others] = ofKind(told, 'deliver');
+  assert.deepEqual(own, { name: 'news', from: 'primary', data: {} });
+  assert.deepEqual(
+    others,
+    [{ a: 1 }, { a: 1 }, 'last', 'last'].map(data => ({ name: 'news', from: 0, data })),
+  );
+});
+
+const ofKind = (told, kind) => told.filter(([other]) => other === kind).map(([, message]) => message);
 
 test("workers talk to each other while the primary's loop does not turn", { skip }, async t => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'bus-'));

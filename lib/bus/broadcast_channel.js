@@ -4,6 +4,7 @@
 // besides.
 
 const errors = require('../errors');
+const { arrives, posted } = require('./diagnostics');
 const { ask, thisMember } = require('./member');
 const { checkName, say } = require('./protocol');
 const { request } = require('./request');
@@ -18,7 +19,11 @@ class BroadcastChannel extends EventTarget {
   #handlers = new Map();
   /** What is told of what happens. */
   #end = {
-    receive: event => this.#topic && this.dispatchEvent(event),
+    receive: event => {
+      if (!this.#topic) return;
+      arrives(this.#name, event);
+      this.dispatchEvent(event);
+    },
   };
 
   /** @param {string} name */
@@ -38,6 +43,7 @@ class BroadcastChannel extends EventTarget {
   postMessage(message) {
     if (arguments.length === 0) throw errors.missingMessage();
     this.#open().post(message, this.#end);
+    posted(this.#name, message);
   }
 
   /**

@@ -4,6 +4,7 @@
 // done.
 
 const { AsyncLocalStorage } = require('node:async_hooks');
+const diagnostics = require('node:diagnostics_channel');
 const { getEventListeners, once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -63,6 +64,8 @@ cases({
     async primary(cluster) {
       const channel = new BroadcastChannel('work');
       const errors = [];
+      const told = [];
+      diagnostics.subscribe('rust-cluster:bus:deliver', ({ error, from }) => error && told.push(from));
       channel.onmessage = ({ data }) => say('heard', data);
       channel.onmessageerror = ({ data }) => errors.push(data instanceof Error);
       await channel.ready();
@@ -76,6 +79,7 @@ cases({
       say('a value', await store.get('bad').catch(ofNobodys));
       say('good', await store.get('good'));
       say('message errors', errors);
+      say('told of them', told);
       worker.process.kill('SIGKILL');
       await ended(worker);
       channel.close();

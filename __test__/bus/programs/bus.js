@@ -2,6 +2,7 @@
 
 // What processes say to each other over the bus. No case sleeps: each waits for what another process has done.
 
+const diagnostics = require('node:diagnostics_channel');
 const { once } = require('node:events');
 const { setImmediate: turn } = require('node:timers/promises');
 const { inspect, isDeepStrictEqual } = require('node:util');
@@ -425,6 +426,7 @@ cases({
       say('the slow one', [
         ofSlow.heard + ofSlow.missed,
         ofSlow.missed === missed,
+        ofSlow.published === missed,
         missed > 0,
         ofSlow.inOrder,
       ]);
@@ -435,9 +437,12 @@ cases({
     async worker(cluster) {
       const channel = new BroadcastChannel('flood');
       const gap = new BroadcastChannel('gap');
-      let [heard, missed, inOrder] = [0, 0, true];
+      let [heard, missed, published, inOrder] = [0, 0, 0, true];
+      diagnostics.subscribe('rust-cluster:bus:gap', ({ name, missed: count }) => {
+        if (name === 'flood') published += count;
+      });
       channel.onmessage = ({ data: [number] }) => {
-        if (number === 'last') return process.send({ heard, missed, inOrder });
+        if (number === 'last') return process.send({ heard, missed, published, inOrder });
         heard++;
         inOrder &&= number === heard;
         if (slotOf(cluster) === 1 && heard % BATCH === 0) process.send(heard);
@@ -448,6 +453,40 @@ cases({
       };
       process.on('message', () => process.send('stops'));
       await meet('listening', 3);
+    },
+  },
+
+  observed: {
+    async primary(cluster) {
+      const told = [];
+      for (const kind of ['publish', 'deliver'])
+        diagnostics.subscribe(`rust-cluster:bus:${kind}`, message => {
+          if (message.name === 'news') told.push([kind, message]);
+        });
+      // What is thrown is the subscriber's affair.
+      diagnostics.subscribe('rust-cluster:bus:deliver', ({ data }) => {
+        if (data === 'last') throw new Error('thrown by a subscriber');
+      });
+      process.on('uncaughtException', ({ message }) => say('uncaught', message));
+      const [channel, second, closed] = Array.from({ length: 3 }, () => new BroadcastChannel('news'));
+      const heard = [collect(channel, 2), collect(second, 3)];
+      channel.postMessage(new Map([[1, 2]]));
+      closed.close();
+      await channel.ready();
+      const worker = cluster.fork();
+      await Promise.all(heard);
+      say('told', told);
+      worker.disconnect();
+      await ended(worker);
+      for (const one of [channel, second]) one.close();
+    },
+    async worker() {
+      const told = [];
+      diagnostics.subscribe('rust-cluster:bus:publish', message => told.push(message));
+      const channel = new BroadcastChannel('news');
+      for (const data of [{ a: 1 }, 'last']) channel.postMessage(data);
+      say('told in a worker', told);
+      await channel.ready();
     },
   },
 
