@@ -1,6 +1,7 @@
 // Types of rust-cluster/telemetry.
 
 import type { Address, Worker } from 'node:cluster';
+import type { Place } from './bus';
 
 /** An address of the Internet. */
 export interface TelemetryAddress {
@@ -36,7 +37,8 @@ export interface MetricsRegister {
 export function collect(source: MetricsRegister | (() => string | Promise<string>)): void;
 
 /**
- * What is published by `node:diagnostics_channel` in the primary, by channel. See docs/metrics.md.
+ * What is published by `node:diagnostics_channel`, by channel: of the cluster in the primary (see docs/metrics.md), of the bus
+ * in each process (see docs/bus.md).
  * @since rust-cluster 0.1.0
  */
 export interface DiagnosticsMessages {
@@ -47,7 +49,14 @@ export interface DiagnosticsMessages {
   'rust-cluster:exit': { worker: Worker; code: number | null; signal: string | null };
   'rust-cluster:stuck': { worker: Worker };
   'rust-cluster:recovered': { worker: Worker };
+  'rust-cluster:rescued': { worker: Worker; count: number };
+  'rust-cluster:refused': { address: string; count: number };
   'rust-cluster:reload:start': { name: string; slots: number };
   'rust-cluster:reload:step': { name: string; worker: Worker };
   'rust-cluster:reload:end': { name: string; replaced?: number; why?: string; slot?: number };
+  'rust-cluster:bus:publish': { name: string; data: unknown };
+  'rust-cluster:bus:deliver':
+    | { name: string; from: Place; data: unknown }
+    | { name: string; from: Place; error: Error };
+  'rust-cluster:bus:gap': { name: string; missed: number };
 }

@@ -3,6 +3,7 @@
 // What is published by node:diagnostics_channel, and which instance a worker is to OpenTelemetry.
 
 const assert = require('node:assert/strict');
+const net = require('node:net');
 const { hostname } = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
@@ -48,8 +49,63 @@ test('one that takes nothing, and then does', { skip }, async () => {
     // One of them comes to the one that stands still, and is served by the other.
     await Promise.all([get(Number(port)), get(Number(port))]);
     await program.lines(new RegExp(`^told stuck {"worker":${id},`));
+    await program.lines(new RegExp(`^told rescued {"worker":${id},"slot":${id - 1},"count":1}$`));
     process.kill(pid, 'SIGCONT');
     await program.lines(new RegExp(`^told recovered {"worker":${id},`));
+  });
+});
+
+test('what one that is killed had not taken', { skip }, async () => {
+  await subscribed('alone', { exits: ['SIGKILL'] }, async program => {
+    const [[, port]] = await program.lines(/^worker 1 at (\d+)$/);
+    const [{ pid }] = await program.events('online');
+    process.kill(pid, 'SIGSTOP');
+    const answer = get(Number(port)).catch(() => 'closed');
+    // It lies in its queue, and there is no other that could have it.
+    await program.lines(/^told stuck {"worker":1,/);
+    assert.deepEqual(told(program, /^rescued/), []);
+    process.kill(pid, 'SIGKILL');
+    await program.lines(/^told rescued {"worker":1,"slot":0,"count":1}$/);
+    assert.equal(await answer, 'closed');
+  });
+});
+
+test('one that was asked to leave is told of, still', { skip }, async () => {
+  await subscribed('alone', { exits: [0] }, async program => {
+    const [[, port]] = await program.lines(/^worker 1 at (\d+)$/);
+    const [{ pid }] = await program.events('online');
+    process.kill(pid, 'SIGSTOP');
+    const client = net.connect(port, '127.0.0.1');
+    // Who has not asked to the end keeps the worker.
+    client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n');
+    await program.lines(/^told stuck {"worker":1,/);
+    program.process.kill('SIGUSR2');
+    await program.lines(/^asked to leave$/);
+    process.kill(pid, 'SIGCONT');
+    await program.lines(/^told recovered {"worker":1,/);
+    client.end('\r\n');
+    assert.match(
+      Buffer.concat(await client.toArray()).toString(),
+      new RegExp(`^HTTP/1.1 200 .*${pid}$`, 's'),
+    );
+  });
+});
+
+test('who has waited in vain for a worker with room is counted', { skip }, async () => {
+  await subscribed('limited', {}, async program => {
+    const [[, port]] = await program.lines(/^worker \d+ at (\d+)$/);
+    const ask = () => get(Number(port)).catch(() => 'refused');
+    // It is never answered, until the program ends.
+    ask();
+    await program.lines(/^it has one$/);
+    assert.deepEqual(await Promise.all(Array.from({ length: 30 }, ask)), Array(30).fill('refused'));
+    const counts = () =>
+      told(program, /^refused/).map(line => {
+        const { port: at, count } = JSON.parse(line.slice('refused '.length));
+        assert.equal(at, Number(port));
+        return count;
+      });
+    await program.until('all are told', () => counts().reduce((sum, count) => sum + count, 0) === 30, LIMIT);
   });
 });
 

@@ -12,6 +12,8 @@ const NAMES = [
   'exit',
   'stuck',
   'recovered',
+  'rescued',
+  'refused',
   'reload:start',
   'reload:step',
   'reload:end',

@@ -64,6 +64,8 @@ class Primary {
   #leaving = new WeakSet();
   /** Those among them, by id, whose queue has no room yet for all that is theirs. */
   #retiring = new Map();
+  /** Those who were asked to leave, by id: they are in cluster.workers no more. */
+  #departing = new Map();
 
   constructor(cluster) {
     this.#cluster = cluster;
@@ -113,19 +115,23 @@ class Primary {
   /** Each event is told in a tick of its own: what a listener throws concerns no other. */
   #tellAcceptorEvents() {
     const acceptor = this.#acceptor;
-    for (let event = acceptor.nextEvent(); event; event = acceptor.nextEvent()) {
-      process.nextTick(told => this.#tellAcceptorEvent(told), event);
+    for (let event = acceptor?.nextEvent(); event; event = acceptor.nextEvent()) {
+      const { worker: id } = event;
+      const worker = this.#cluster.workers[id] ?? this.#departing.get(id);
+      process.nextTick(() => this.#tellAcceptorEvent(event, worker));
     }
   }
 
-  #tellAcceptorEvent({ kind, worker: id, code, message }) {
-    const worker = this.#cluster.workers[id] ?? this.#retiring.get(id);
-    if (kind === 'broken' && worker) this.#broken(worker, { code, message });
-    else if (kind === 'starved') process.emitWarning(errors.starved(message));
+  #tellAcceptorEvent({ kind, worker: id, code, message, count, address }, worker) {
+    if (kind === 'broken') {
+      const heard = this.#cluster.workers[id] ?? this.#retiring.get(id);
+      if (heard) this.#broken(heard, { code, message });
+    } else if (kind === 'starved') process.emitWarning(errors.starved(message));
     else if (kind === 'hasAll') this.#tellToLeave(this.#retiring.get(id));
+    else if (kind === 'refused') publish(kind, () => ({ address, count }));
     else if (worker) {
       debug(`Worker ${worker.process.pid} ${kind}`);
-      publish(kind, () => ({ worker }));
+      publish(kind, () => (count === undefined ? { worker } : { worker, count }));
     }
   }
 
@@ -217,7 +223,10 @@ class Primary {
   #exited(worker, exitCode, signalCode) {
     const cluster = this.#cluster;
     this.#telemetry?.exited(worker, exitCode, signalCode);
+    // What it had not taken was taken back.
+    this.#tellAcceptorEvents();
     this.#retiring.delete(worker.id);
+    this.#departing.delete(worker.id);
     // One that is still connected is looked at by listeners of 'disconnect'.
     if (!worker.isConnected()) {
       this.#listeners.remove(worker);
@@ -318,6 +327,7 @@ class Primary {
     if (!this.#leaving.has(worker)) debug.quiet(`Worker ${worker.process.pid} asked to disconnect`);
     worker.exitedAfterDisconnect = true;
     delete this.#cluster.workers[worker.id];
+    if (!worker.isDead()) this.#departing.set(worker.id, worker);
     this.#retire(worker);
   }
 

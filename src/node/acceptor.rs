@@ -41,7 +41,7 @@ impl Running {
 /// What the acceptor has to tell.
 #[napi(object)]
 pub struct AcceptorEvent {
-    /// "broken", "starved", "stuck", "recovered", "hasAll".
+    /// "broken", "starved", "stuck", "recovered", "rescued", "refused", "hasAll".
     pub kind: String,
     /// The worker it is about.
     pub worker: Option<u32>,
@@ -49,15 +49,28 @@ pub struct AcceptorEvent {
     pub code: Option<String>,
     /// What happened.
     pub message: Option<String>,
+    /// How many connections it is about.
+    pub count: Option<f64>,
+    /// Where they had connected.
+    pub address: Option<String>,
 }
 
 impl From<Event> for AcceptorEvent {
     fn from(event: Event) -> Self {
+        let (mut count, mut address) = (None, None);
         let (kind, worker, error) = match event {
             Event::Broken { worker, error } => ("broken", Some(worker), Some(error)),
             Event::Starved { error } => ("starved", None, Some(error)),
             Event::Stuck { worker } => ("stuck", Some(worker), None),
             Event::Recovered { worker } => ("recovered", Some(worker), None),
+            Event::Rescued { worker, count: rescued } => {
+                count = Some(rescued as f64);
+                ("rescued", Some(worker), None)
+            }
+            Event::Refused { address: listener, count: refused } => {
+                (count, address) = (Some(refused as f64), Some(listener));
+                ("refused", None, None)
+            }
             Event::HasAll { worker } => ("hasAll", Some(worker), None),
         };
         AcceptorEvent {
@@ -65,6 +78,8 @@ impl From<Event> for AcceptorEvent {
             worker,
             code: error.as_ref().map(crate::os::error::Error::code),
             message: error.map(|error| error.to_string()),
+            count,
+            address,
         }
     }
 }

@@ -1,13 +1,23 @@
 'use strict';
 
-// What is published of a cluster, as lines: by MODE one worker that comes and goes; two, of which the first stands still for
-// a while; or a supervisor that reloads two.
+// What is published of a cluster, as lines: by MODE one worker that comes and goes; one that is alone, until SIGUSR2 has it
+// leave; two; one that has room for one client, whom it never answers; or a supervisor that reloads two.
 
 const diagnostics = require('node:diagnostics_channel');
 const http = require('node:http');
 const cluster = require('rust-cluster');
 
-const NAMES = ['fork', 'online', 'listening', 'disconnect', 'exit', 'stuck', 'recovered'];
+const NAMES = [
+  'fork',
+  'online',
+  'listening',
+  'disconnect',
+  'exit',
+  'stuck',
+  'recovered',
+  'rescued',
+  'refused',
+];
 const OF_RELOADS = ['reload:start', 'reload:step', 'reload:end'];
 
 const { MODE } = process.env;
@@ -15,6 +25,7 @@ const { MODE } = process.env;
 function tell(name, { worker, address, ...rest }) {
   const told = { ...(worker && { worker: worker.id, slot: worker.slot }), ...rest };
   if (address) told.port = typeof address.port;
+  if (typeof address === 'string') told.port = Number(address.split(':')[1]);
   console.log(`told ${name} ${JSON.stringify(told)}`);
 }
 
@@ -30,6 +41,12 @@ if (cluster.isPrimary) {
       await supervisor.reload();
     });
   } else {
+    if (MODE === 'alone')
+      process.once('SIGUSR2', () => {
+        cluster.workers[1].disconnect();
+        console.log('asked to leave');
+      });
+    if (MODE === 'limited') cluster.setupPrimary({ dispatch: { maxConnections: 1, queueTimeout: 100 } });
     for (let count = 0; count < (MODE === 'stuck' ? 2 : 1); count++) cluster.fork();
     cluster.on('listening', (worker, { port }) => {
       console.log(`worker ${worker.id} at ${port}`);
@@ -38,5 +55,9 @@ if (cluster.isPrimary) {
   }
 } else {
   console.log(`attributes ${process.env.OTEL_RESOURCE_ATTRIBUTES}`);
-  http.createServer((_request, response) => response.end(`${process.pid}`)).listen(0, '127.0.0.1');
+  const server = http.createServer((_request, response) => {
+    if (MODE === 'limited') console.log('it has one');
+    else response.end(`${process.pid}`);
+  });
+  server.listen(0, '127.0.0.1');
 }

@@ -142,6 +142,20 @@ pub enum Event {
         /// The worker.
         worker: WorkerId,
     },
+    /// Connections were taken out of a worker's queue again: it is stuck, has ended, or listens no more. Others get them.
+    Rescued {
+        /// The worker.
+        worker: WorkerId,
+        /// How many.
+        count: u64,
+    },
+    /// Clients have waited for longer than a limit allows, and were refused. Told once a second at most.
+    Refused {
+        /// Where they had connected.
+        address: String,
+        /// How many, since it was last told.
+        count: u64,
+    },
     /// A worker that retires has all that was accepted for it in its queue: see [`Acceptor::has_all`].
     HasAll {
         /// The worker.

@@ -1,7 +1,7 @@
 //! Clients that wait where workers have as many connections as they may have: those that have waited for too long, and
 //! those that have given up.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use nix::sys::socket::{send, setsockopt, shutdown, sockopt, MsgFlags, Shutdown};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 
 use super::state::State;
+use super::Event;
 use crate::connections::limit::{asks_in_http, Limit, Refusal};
 use crate::os::socket;
 
@@ -19,26 +20,48 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// How many have that time at once.
 const FAREWELLS: usize = 256;
 
+/// How often it is told at most how many were refused.
+const TOLD: Duration = Duration::from_secs(1);
+
 /// So much of what a client asks is looked at.
 const START: usize = 16;
 
-/// Those that were told that they are refused, and when their connections are closed.
+/// Those that were refused.
 #[derive(Debug, Default)]
-pub(super) struct Refused(VecDeque<(Instant, OwnedFd)>);
+pub(super) struct Refused {
+    /// Those that were told so, and when their connections are closed.
+    reading: VecDeque<(Instant, OwnedFd)>,
+    /// How many, by their listener's name, of whom JavaScript was not told yet.
+    untold: BTreeMap<String, u64>,
+    /// When it may be told again.
+    told: Option<Instant>,
+}
 
 impl State {
-    /// When the next one has waited for long enough, or has had the time to read why.
+    /// When the next one has waited for long enough, or has had the time to read why, or is to be told of.
     pub fn first_overdue(&self) -> Option<Instant> {
-        let closes = self.refused.0.front().map(|(end, _)| *end);
-        self.listeners.values().filter_map(|listener| listener.first_overdue()).chain(closes).min()
+        let closes = self.refused.reading.front().map(|(end, _)| *end);
+        let told = self.refused.told.filter(|_| !self.refused.untold.is_empty());
+        self.listeners.values().filter_map(|listener| listener.first_overdue()).chain(closes).chain(told).min()
     }
 
     /// Refuses those that have waited for too long.
     pub fn refuse_overdue(&mut self) {
         let now = self.now;
-        while self.refused.0.front().is_some_and(|(end, _)| *end <= now) {
-            self.refused.0.pop_front();
+        while self.refused.reading.front().is_some_and(|(end, _)| *end <= now) {
+            self.refused.reading.pop_front();
         }
+        self.refuse_all_overdue();
+        if self.refused.told.is_none_or(|told| told <= now) {
+            for (address, count) in std::mem::take(&mut self.refused.untold) {
+                self.refused.told = Some(now + TOLD);
+                self.tell(Event::Refused { address, count });
+            }
+        }
+    }
+
+    fn refuse_all_overdue(&mut self) {
+        let now = self.now;
         if self.first_overdue().is_none_or(|first| first > now) {
             return;
         }
@@ -46,7 +69,9 @@ impl State {
             let Some(listener) = self.listeners.get_mut(&id) else { continue };
             let overdue = listener.take_overdue(now);
             let Some(limit) = listener.dispatch.limit.as_ref().filter(|_| !overdue.is_empty()) else { continue };
-            self.past.dropped += overdue.len() as u64;
+            let count = overdue.len() as u64;
+            self.past.dropped += count;
+            *self.refused.untold.entry(listener.name.clone()).or_default() += count;
             for connection in overdue {
                 self.refused.refuse(connection.socket, limit, now);
             }
@@ -67,10 +92,10 @@ impl Refused {
         // A client that has gone needs no answer, and the buffer of one that is there is empty.
         let _ = send(socket.as_raw_fd(), limit.unavailable().as_bytes(), flags);
         let _ = shutdown(socket.as_raw_fd(), Shutdown::Write);
-        if self.0.len() >= FAREWELLS {
-            self.0.pop_front();
+        if self.reading.len() >= FAREWELLS {
+            self.reading.pop_front();
         }
-        self.0.push_back((now + FAREWELL, socket));
+        self.reading.push_back((now + FAREWELL, socket));
     }
 }
 

@@ -77,6 +77,12 @@ impl State {
         self.news = true;
     }
 
+    pub fn tell_rescued(&mut self, worker: WorkerId, count: u64) {
+        if count > 0 {
+            self.tell(Event::Rescued { worker, count });
+        }
+    }
+
     // They come.
 
     pub fn add_worker(&mut self, id: WorkerId, slot: Slot, queue: Queue, board: Option<Arc<Board>>) -> Result<()> {
@@ -267,6 +273,12 @@ impl State {
 
     /// Empties a worker's queue; whether nothing is left in it. Without a descriptor to take one with, it stays.
     fn take_all_back(&mut self, id: WorkerId) -> (Vec<Connection>, bool) {
+        let (connections, has_taken_all) = self.take_back(id);
+        self.tell_rescued(id, connections.len() as u64);
+        (connections, has_taken_all)
+    }
+
+    fn take_back(&mut self, id: WorkerId) -> (Vec<Connection>, bool) {
         let mut connections = Vec::new();
         loop {
             let Some(worker) = self.workers.get_mut(&id) else { return (connections, true) };

@@ -100,10 +100,12 @@ impl State {
     /// Takes back what a stuck worker has not taken, as long as others that serve what it serves are ready.
     fn rescue(&mut self, id: WorkerId) {
         let mut is_someone_ready = self.is_someone_ready_beside(id);
+        let mut count = 0;
         while is_someone_ready {
-            let Some(worker) = self.workers.get_mut(&id) else { return };
+            let Some(worker) = self.workers.get_mut(&id) else { break };
             match worker.take_back() {
                 Ok(Taken::Connection(connection)) => {
+                    count += 1;
                     // Others are as ready as before, unless this one found none.
                     is_someone_ready = self.place(connection) || self.is_someone_ready_beside(id);
                 }
@@ -111,6 +113,7 @@ impl State {
                 Ok(Taken::Nothing | Taken::Room(_) | Taken::Fewer | Taken::End | Taken::Starved) | Err(_) => break,
             }
         }
+        self.tell_rescued(id, count);
         if let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.queue.depth() == Ok(0)) {
             // What it takes next is seen by the depth: so something must be there to take. Where there is no memory
             // for it, the worker is tried again as if it had taken all.

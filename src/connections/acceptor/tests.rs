@@ -62,6 +62,11 @@ fn event(acceptor: &Acceptor) -> Event {
     }
 }
 
+/// All that was told since.
+fn told(acceptor: &Acceptor) -> Vec<Event> {
+    std::iter::from_fn(|| acceptor.events.try_recv().ok()).collect()
+}
+
 fn wait_for_depth(acceptor: &Acceptor, depths: &[(WorkerId, usize)]) {
     let depths: BTreeMap<_, _> = depths.iter().copied().collect();
     while acceptor.workers().iter().any(|status| depths.get(&status.id).is_some_and(|d| *d != status.depth)) {
@@ -270,6 +275,7 @@ fn a_stuck_worker_is_passed_over_and_comes_back() {
     let first = TcpStream::connect(address).unwrap();
     wait_for_depth(&acceptor, &[(1, 1)]);
     assert_eq!(event(&acceptor), Event::Stuck { worker: 1 });
+    assert_eq!(event(&acceptor), Event::Rescued { worker: 1, count: 1 });
     serve(take(&serves), first);
     for _ in 0..4 {
         serve_next(&serves, address);

@@ -306,6 +306,10 @@ fn one_that_lies_on_its_board_harms_no_other() {
     }
 }
 
+fn refused_of(all: &Limited<'_>, count: usize) -> Event {
+    Event::Refused { address: all.still.address.to_string(), count: count as u64 }
+}
+
 /// The acceptor's answers to clients that say this, and wait in vain.
 fn refused(refusal: Refusal, says: &[&[u8]]) -> Vec<std::io::Result<String>> {
     let acceptor = Acceptor::start().unwrap();
@@ -331,6 +335,7 @@ fn refused(refusal: Refusal, says: &[&[u8]]) -> Vec<std::io::Result<String>> {
     assert!(all.still.state.first_overdue().unwrap() <= all.still.state.now);
     all.still.state.refuse_overdue();
     assert_eq!((all.waiting(listener), all.open()), (0, [MOST, MOST]));
+    assert_eq!(told(&acceptor), [refused_of(&all, says.len())]);
     // Those that were answered are closed a little later.
     all.still.pass(WAIT);
     all.still.state.refuse_overdue();
@@ -359,6 +364,31 @@ fn who_asks_in_http_is_told_that_it_has_waited_for_too_long_and_nobody_else() {
     for answer in &answers[1..] {
         assert_eq!(answer.as_ref().unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
     }
+}
+
+#[test]
+fn of_those_who_are_refused_within_a_second_it_is_told_together() {
+    let acceptor = Acceptor::start().unwrap();
+    let mut all = Limited::new(&acceptor, waits(Refusal::Reset));
+    let _served = all.connect_many(2 * MOST);
+    let a_bit = Duration::from_millis(100);
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.extend(all.connect_many(1));
+        all.still.pass(a_bit);
+    }
+    all.still.pass(WAIT - 3 * a_bit);
+    for (waiting, expected) in [(2, vec![refused_of(&all, 1)]), (1, vec![]), (0, vec![])] {
+        all.still.state.refuse_overdue();
+        assert_eq!((all.waiting(all.still.listener), told(&acceptor)), (waiting, expected));
+        all.still.pass(a_bit);
+    }
+    let left = all.still.state.first_overdue().unwrap() - all.still.state.now;
+    assert_eq!(left, Duration::from_secs(1) - 3 * a_bit);
+    all.still.pass(left);
+    all.still.state.refuse_overdue();
+    assert_eq!(told(&acceptor), [refused_of(&all, 2)]);
+    assert_eq!(all.still.state.first_overdue(), None);
 }
 
 #[test]
@@ -453,8 +483,7 @@ fn the_last_worker_of_a_listener_gets_all_that_waits_as_it_has_room_for_it() {
         assert_eq!(all.open()[1], MOST);
         all.serve(2);
     }
-    let told = std::iter::from_fn(|| acceptor.events.try_recv().ok()).collect::<Vec<_>>();
-    assert_eq!(told, [Event::HasAll { worker: 2 }]);
+    assert_eq!(told(&acceptor), [Event::HasAll { worker: 2 }]);
     while let Some(id) = [1, 2].into_iter().find(|id| all.open()[*id as usize - 1] > 0) {
         all.serve(id);
     }

@@ -93,6 +93,7 @@ fn what_was_taken_back_cannot_be_given_back() {
     still.state.hear(1);
     assert_eq!(still.taken(2).len(), 4);
     drop(still);
+    assert_eq!(event(&acceptor), Event::Rescued { worker: 1, count: 1 });
     assert!(matches!(event(&acceptor), Event::Broken { worker: 1, error: Error::NotHanded { .. } }));
 }
 
