@@ -154,6 +154,23 @@ for (const [name, key] of Object.entries({ 'Ctrl-C': '\x03', 'Ctrl-D': '\x04' })
   });
 }
 
+for (const end of [
+  ({ output }) => output.destroy(new Error('write EIO')),
+  ({ input }) => input.destroy(new Error('read EIO')),
+  ({ input }) => input.end(),
+])
+  test(`a terminal that has gone ends it, and nothing of it is left: ${end}`, async t => {
+    const server = await fake(t, new Cluster(1));
+    const terminal = new Terminal();
+    const listeners = () => ['SIGTERM', 'SIGINT', 'SIGHUP'].map(signal => process.listenerCount(signal));
+    const before = listeners();
+    const done = top(placeOf(server), { ...terminal.streams, colours: false });
+    await terminal.shows(/ready/);
+    end(terminal);
+    await done;
+    assert.deepEqual(listeners(), before);
+  });
+
 test('it says that there is no answer any more, and goes on when there is', async t => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
   t.after(() => fs.rmSync(folder, { recursive: true }));

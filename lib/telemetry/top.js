@@ -55,21 +55,27 @@ class Top {
   run() {
     return new Promise(resolve => {
       const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'];
-      this.#end = () => {
+      // The terminal has gone: what is written as a good-bye fails, too.
+      const gone = () => {
+        this.#end?.();
+        resolve();
+      };
+      const end = () => {
+        this.#end = undefined;
         clearTimeout(this.#timer);
-        for (const signal of signals) process.off(signal, this.#end);
+        for (const signal of signals) process.off(signal, end);
         this.#output.off('resize', this.#draw);
         this.#input.off('keypress', this.#press);
+        this.#input.off('end', gone);
         if (this.#input.isTTY) this.#input.setRawMode(false);
         this.#input.pause();
-        this.#end = undefined;
         this.#output.write(LEAVE, () => resolve());
       };
-      for (const signal of signals) process.on(signal, this.#end);
-      // The terminal has gone.
-      this.#output.on('error', () => resolve());
+      this.#end = end;
+      for (const signal of signals) process.on(signal, end);
+      for (const stream of [this.#input, this.#output]) stream.on('error', gone);
       this.#output.on('resize', this.#draw);
-      if (this.#input.isTTY) this.#listen();
+      if (this.#input.isTTY) this.#listen().on('end', gone);
       this.#output.write(ENTER);
       this.#draw();
       this.#wait();
@@ -78,7 +84,7 @@ class Top {
 
   #listen() {
     readline.emitKeypressEvents(this.#input);
-    this.#input.setRawMode(true).on('keypress', this.#press).resume();
+    return this.#input.setRawMode(true).on('keypress', this.#press).resume();
   }
 
   #wait() {
