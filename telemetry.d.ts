@@ -1,7 +1,8 @@
 // Types of rust-cluster/telemetry.
 
-import type { Address, Worker } from 'node:cluster';
+import type { Address } from 'node:cluster';
 import type { Place } from './bus';
+import type { Worker } from './index';
 
 /** An address of the Internet. */
 export interface TelemetryAddress {

@@ -11,6 +11,8 @@ if (cluster.isPrimary) {
   const telemetry = require('../../../telemetry');
   const before = telemetry.address();
   cluster.setupPrimary({ telemetry: JSON.parse(process.env.TELEMETRY) });
+  // The bus is counted also where it was used before there was telemetry.
+  if (process.env.BUS) new (require('../../../bus').BroadcastChannel)('news').unref();
   for (let count = 0; count < Number(process.env.WORKERS); count++) cluster.fork();
   console.log(`telemetry ${JSON.stringify([before, telemetry.address()])}`);
   cluster.on('listening', (worker, { port }) => console.log(`worker ${worker.id} at ${port}`));
@@ -19,8 +21,6 @@ if (cluster.isPrimary) {
     if (message !== 'spin') return;
     while (!fs.existsSync(process.env.FLAG));
   });
-  // Whoever uses the bus has it counted.
-  if (process.env.BUS) new (require('../../../bus').BroadcastChannel)('news').unref();
   // It stays when all workers have gone.
   setInterval(() => {}, 2 ** 30);
 } else {

@@ -1,5 +1,7 @@
 // What the primary of a TypeScript program does, from a CommonJS module.
 
+import diagnostics = require('node:diagnostics_channel');
+
 import type { Server } from 'node:net';
 
 import cluster = require('rust-cluster');
@@ -68,3 +70,13 @@ export const isOne: boolean = worker instanceof cluster.Worker;
 
 telemetry.collect({ metrics: async () => '' });
 telemetry.collect(() => '');
+
+type Told = telemetry.DiagnosticsMessages;
+diagnostics.subscribe('rust-cluster:rescued', message => {
+  const { worker, count } = message as Told['rust-cluster:rescued'];
+  return (worker.slot ?? 0) + count;
+});
+diagnostics.subscribe('rust-cluster:bus:deliver', message => {
+  const told = message as Told['rust-cluster:bus:deliver'];
+  return 'error' in told ? told.error.message : [told.data, told.from === 'primary'];
+});
