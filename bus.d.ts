@@ -60,7 +60,10 @@ export declare class BroadcastChannel extends EventTarget {
   request<T = any>(data: any, options?: RequestOptions): Promise<T>;
   /** Answers requests from now on, with what the function returns or its promise resolves to; null: no more. */
   answer(answer: ((data: any, about: { from: Place; signal: AbortSignal }) => any) | null): void;
-  /** Resolves when all that was said on the bus before is done: this process hears what others post from then on. */
+  /**
+   * Resolves when all that was said on the bus before is done: this process hears what others post from then on. Rejects
+   * with `ERR_RUST_CLUSTER_BUS_REFUSED` if it has too many channels.
+   */
   ready(): Promise<void>;
   close(): void;
   /** An open channel keeps the process alive, until the worker has disconnected from the cluster. */

@@ -74,6 +74,29 @@ test('a worker that joins without end gets few sockets', { skip }, async () => {
   });
 });
 
+for (const who of ['the primary', 'a worker']) {
+  test(`a worker joins once there is a descriptor for it: ${who} had none`, { skip }, async () => {
+    const said = await run(`${who} has no descriptor left`, [0], { descriptors: 128 });
+    assert.deepEqual(said.joined, [[1, 1]]);
+    assert.deepEqual(said['asked again'], who === 'the primary' ? [true] : undefined);
+  });
+}
+
+test('a channel too many is told so, and the others go on', { skip }, async () => {
+  const refused = [
+    'Error',
+    'ERR_RUST_CLUSTER_BUS_REFUSED',
+    'This process has 16,384 channels, requests or locks that are open or waited for: close some, or wait for answers',
+  ];
+  const warning = /ERR_RUST_CLUSTER_BUS_REFUSED|--trace-warnings/;
+  assert.deepEqual(await run('too many channels', [], { stderr: warning }), {
+    another: [refused],
+    'a warning': [refused],
+    'the first': ['undefined'],
+    instead: ['undefined'],
+  });
+});
+
 test('a primary that cannot load its part of the bus lives on, and says so', { skip }, async () => {
   assert.deepEqual(await run('the package is replaced'), { 'a value': [notJoined('it is gone')] });
 });

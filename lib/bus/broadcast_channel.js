@@ -66,10 +66,12 @@ class BroadcastChannel extends EventTarget {
     this.#open().answer(this.#end, answer);
   }
 
-  /** Resolves when all that was said here is done: from then on it hears what others post. */
+  /** Resolves when all that was said here is done: from then on it hears what others post. Rejects if the hub has refused. */
   async ready() {
-    this.#open();
+    const { refusals } = this.#open();
     await ask(say.sync);
+    const why = refusals.listen ?? refusals.answer;
+    if (why) throw errors.busRefused(why);
   }
 
   close() {

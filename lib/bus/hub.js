@@ -60,13 +60,13 @@ function joinOfPrimary(joined) {
 function joinWorker(worker, channel, message) {
   let fd = -1;
   try {
-    const count = (joins.get(worker) ?? 0) + 1;
-    joins.set(worker, count);
-    if (count > MOST_JOINS) throw errors.joinedTooOften(MOST_JOINS);
+    const count = joins.get(worker) ?? 0;
+    if (count >= MOST_JOINS) throw errors.joinedTooOften(MOST_JOINS);
     if (message.protocol !== PROTOCOL) throw errors.otherBus(message.protocol, PROTOCOL);
     fd = join(worker.slot);
-  } catch ({ message: failed }) {
-    channel.answer(message, { failed });
+    joins.set(worker, count + 1);
+  } catch ({ message: failed, code }) {
+    channel.answer(message, { failed, code });
     return;
   }
   channel.answer(message, {}, fd);

@@ -22,6 +22,9 @@ const MOST_QUEUED = 256 * 1024 * 1024;
 /** How many times messages are taken at a call of Rust's. */
 const RUNS = 8;
 
+/** How long a process that cannot join for want of descriptors waits before it tries again, in ms. */
+const STARVED_PAUSE = 100;
+
 /** Bytes of a buffer that is kept for what comes next. */
 const LARGEST_SCRATCH = 2 * 1024 * 1024;
 
@@ -39,7 +42,7 @@ class Member {
   #ended;
   /** Bytes that waited for the hub when we last looked. */
   #queued = 0;
-  /** What was said before the hub could be told. */
+  /** What was said before the hub could be told. Its bytes, or units, are counted as what waits. */
   #unsaid = [];
   /** Who waits for the hub's word, by the number of the question. */
   #asked = new Map();
@@ -52,6 +55,9 @@ class Member {
   /** What keeps it alive until the socket is there. */
   #hold;
 
+  /** Whether the channel keeps the process alive, as it was last told. */
+  #keeps;
+
   /** @param {(joined: (error: Error | null, fd?: number) => void) => void} join gets a socket to the hub */
   constructor(join) {
     this.#join = join;
@@ -63,11 +69,16 @@ class Member {
     this.#connect();
     if (this.#queued > MOST_QUEUED) this.#checkQueue();
     if (this.#channel) this.#send(command);
-    else this.#unsaid.push(command);
+    else this.#wait(command);
+  }
+
+  #wait(command) {
+    this.#unsaid.push(command);
+    this.#queued += command.length;
   }
 
   #checkQueue() {
-    this.#queued = this.#channel?.queued ?? 0;
+    if (this.#channel) this.#queued = this.#channel.queued;
     if (this.#queued > MOST_QUEUED) throw errors.busIsFull(this.#queued, MOST_QUEUED);
   }
 
@@ -141,7 +152,8 @@ class Member {
   #keep() {
     const needed = this.#passing > 0 || (this.#lasting > 0 && !this.#leaving);
     const keep = needed && !this.#ended;
-    if (this.#channel) {
+    if (this.#channel && keep !== this.#keeps) {
+      this.#keeps = keep;
       if (keep) this.#channel.ref();
       else this.#channel.unref();
     }
@@ -154,9 +166,14 @@ class Member {
     if (this.#joined) return;
     this.#joined = true;
     this.#keep();
+    this.#askToJoin();
+  }
+
+  #askToJoin() {
     this.#join((error, fd) => {
-      if (error) this.#end(error);
-      else this.#open(fd);
+      if (!error) this.#open(fd);
+      else if (isStarved(error)) setTimeout(() => this.#askToJoin(), STARVED_PAUSE).unref();
+      else this.#end(error);
     });
   }
 
@@ -165,6 +182,7 @@ class Member {
       fd,
       () => this.#read(),
       () => {},
+      { descriptors: false },
     );
     this.#sendText = this.#channel.sender();
     this.#take = this.#channel.reader();
@@ -207,8 +225,6 @@ class Member {
     const { id } = notice;
     if (id === undefined) {
       this.heard[notice.is]?.(notice);
-    } else if (id === 0) {
-      process.emitWarning(errors.busRefused(notice.why));
     } else if (this.#asked.get(id)?.heard(notice)) {
       this.forget(id);
     }
@@ -228,6 +244,9 @@ class Member {
   }
 }
 
+/** No descriptor is left, to this process, to the primary, or to the system: that passes. */
+const isStarved = ({ code }) => code === 'EMFILE' || code === 'ENFILE';
+
 /** Where a worker's cluster object has what lib/cluster/child.js is for it. */
 const WITHIN = Symbol.for('rust-cluster.within');
 
@@ -236,10 +255,11 @@ function joinOfWorker(joined) {
   const disconnected = () => joined(errors.busNotJoined('it has disconnected'));
   if (!process.connected) return process.nextTick(disconnected);
   process.once('disconnect', disconnected);
-  cluster[WITHIN].channel.ask({ act: 'joinBus', protocol: PROTOCOL }, ({ errno, failed }, fd) => {
+  cluster[WITHIN].channel.ask({ act: 'joinBus', protocol: PROTOCOL }, ({ errno, failed, code }, fd) => {
     process.removeListener('disconnect', disconnected);
-    if (fd >= 0) joined(null, fd);
-    else joined(errors.busNotJoined(failed ?? native.errorName(-errno)));
+    if (fd >= 0) return joined(null, fd);
+    const starved = { code: code ?? native.errorName(-errno) };
+    joined(isStarved(starved) ? starved : errors.busNotJoined(failed ?? starved.code));
   });
 }
 

@@ -75,10 +75,10 @@ const i64 = value => [8, value];
 
 /** What can be said, as bytes. */
 const say = {
-  subscribe: topic => encode(commands.subscribe, NOTHING, topic),
+  subscribe: (id, topic) => encode(commands.subscribe, numbers(u32(id)), topic),
   unsubscribe: topic => encode(commands.unsubscribe, NOTHING, topic),
   publish: (topic, data) => encode(commands.publish, NOTHING, topic, data),
-  serve: topic => encode(commands.serve, NOTHING, topic),
+  serve: (id, topic) => encode(commands.serve, numbers(u32(id)), topic),
   retire: topic => encode(commands.retire, NOTHING, topic),
   ask: (id, to, place, topic, data) =>
     encode(commands.ask, numbers(u32(id), u8(to), u32(place)), topic, data),

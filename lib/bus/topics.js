@@ -17,6 +17,8 @@ class Topic {
   channels = new Set();
   /** What each channel that answers does. The first is asked. */
   answers = new Map();
+  /** Why the hub does not have this process listen, or answer, if it does not. */
+  refusals = {};
 
   /** What the text of a message begins with; undefined if JSON has another way to write the name. */
   #head;
@@ -25,6 +27,18 @@ class Topic {
     this.name = name;
     const json = JSON.stringify(name);
     if (json === `"${name}"`) this.#head = `[${json},`;
+  }
+
+  /** Asks the hub for something that no promise waits for. */
+  ask(what, command) {
+    thisMember().ask(
+      id => command(id, this.name),
+      ({ is, why }) => {
+        this.refusals[what] = is === 'refused' ? why : undefined;
+        if (is === 'refused') process.emitWarning(errors.busRefused(why));
+        return true;
+      },
+    );
   }
 
   /** To all channels but the one that says it. */
@@ -61,7 +75,7 @@ class Topic {
 
   answer(channel, answer) {
     if (answer) {
-      if (this.answers.size === 0) thisMember().tell(say.serve(this.name));
+      if (this.answers.size === 0) this.ask('answer', say.serve);
       this.answers.set(channel, answer);
     } else if (this.answers.delete(channel) && this.answers.size === 0) {
       thisMember().mention(say.retire(this.name));
@@ -88,10 +102,9 @@ const answering = new Map();
 function open(name, channel) {
   let topic = topics.get(name);
   if (!topic) {
-    const member = thisMember();
-    Object.assign(member.heard, heard);
-    member.tell(say.subscribe(name));
+    Object.assign(thisMember().heard, heard);
     topic = new Topic(name);
+    topic.ask('listen', say.subscribe);
     topics.set(name, topic);
   }
   topic.channels.add(channel);
@@ -113,14 +126,38 @@ const heard = {
     for (const channel of topics.get(topic)?.channels ?? [])
       process.nextTick(receive, channel, new GapEvent(count));
   },
-  forgotten: ({ token }) => answering.get(token)?.abort(),
+  forgotten: ({ token }) => answering.get(token)?.forget(),
   asked,
 };
 
+/** What is being answered. Few ask for the signal, which costs more than all else. */
+class Asked {
+  /** Whether nobody waits for the answer any more. */
+  forgotten = false;
+  #controller;
+
+  get signal() {
+    this.#controller ??= new AbortController();
+    if (this.forgotten) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  forget() {
+    this.forgotten = true;
+    this.#controller?.abort();
+  }
+}
+
 function asked({ token, from, topic, data }) {
   const [answer] = topics.get(topic)?.answers.values() ?? [];
-  const nobodyWaits = new AbortController();
-  answering.set(token, nobodyWaits);
+  const state = new Asked();
+  answering.set(token, state);
+  const about = {
+    from,
+    get signal() {
+      return state.signal;
+    },
+  };
   const question = attempt(() => fromBytes(data));
   process.nextTick(async () => {
     let bytes;
@@ -128,13 +165,13 @@ function asked({ token, from, topic, data }) {
     try {
       // It was closed a moment ago.
       if (!answer) throw errors.unanswered('nobody', topic);
-      bytes = toBytes(await answer(question(), { from, signal: nobodyWaits.signal }));
+      bytes = toBytes(await answer(question(), about));
       ok = true;
     } catch (reason) {
       bytes = reasonToBytes(reason);
     }
     answering.delete(token);
-    if (!nobodyWaits.signal.aborted) thisMember().mention(say.answer(token, ok, bytes));
+    if (!state.forgotten) thisMember().mention(say.answer(token, ok, bytes));
   });
 }
 

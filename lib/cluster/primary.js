@@ -278,7 +278,7 @@ class Primary {
       hub = require('../bus/hub');
     } catch (error) {
       // No descriptor is left to read it with, or the package was replaced under us.
-      channel.answer(message, { failed: error.message.split('\n')[0] });
+      channel.answer(message, { failed: error.message.split('\n')[0], code: error.code });
       return;
     }
     hub.joinWorker(worker, channel, message);

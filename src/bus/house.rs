@@ -74,10 +74,10 @@ impl House {
     pub fn said(&mut self, member: Member, command: Command<'_>, now: u64, outbox: &mut impl Outbox) {
         let Some(&place) = self.places.get(&member) else { return };
         match command {
-            Command::Subscribe { topic } => refuse(member, 0, self.topics.subscribe(member, topic), outbox),
+            Command::Subscribe { id, topic } => confirm(member, id, self.topics.subscribe(member, topic), outbox),
             Command::Unsubscribe { topic } => self.topics.unsubscribe(member, topic),
             Command::Publish { topic, data } => self.topics.publish(member, place, topic, data, outbox),
-            Command::Serve { topic } => refuse(member, 0, self.requests.serve(member, topic), outbox),
+            Command::Serve { id, topic } => confirm(member, id, self.requests.serve(member, topic), outbox),
             Command::Retire { topic } => self.requests.retire(member, topic),
             Command::Ask { id, to, topic, data } => {
                 let asked = self.requests.ask(member, id, to, topic, data, &self.places, outbox);
@@ -97,7 +97,7 @@ impl House {
             Command::Get { .. } | Command::Set { .. } | Command::Increment { .. } | Command::Delete { .. } => {
                 self.store_said(member, command, now, outbox);
             }
-            Command::Sync { id } => outbox.send(member, &Notice::Synced { id }),
+            Command::Sync { id } => confirm(member, id, Ok(()), outbox),
         }
     }
 
@@ -120,6 +120,13 @@ impl House {
             Ok((value, left)) => outbox.send(member, &Notice::Kept { id, left, value }),
             Err(why) => outbox.send(member, &Notice::Refused { id, why }),
         }
+    }
+}
+
+fn confirm(member: Member, id: Id, done: Result<(), Refusal>, outbox: &mut impl Outbox) {
+    match done {
+        Ok(()) => outbox.send(member, &Notice::Synced { id }),
+        Err(why) => outbox.send(member, &Notice::Refused { id, why }),
     }
 }
 

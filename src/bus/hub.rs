@@ -134,7 +134,8 @@ impl Room {
                     0
                 }
             };
-            if self.let_in(shared) {
+            let woken = ready[..count].iter().any(|event| event.data() == WAKE);
+            if woken && self.let_in(shared) {
                 return;
             }
             for event in &ready[..count] {
@@ -181,10 +182,6 @@ impl Room {
             let channel = Arc::clone(&self.members.all.get(&member)?.channel);
             let read = incoming.read(channel.socket()).ok()?;
             while let Some(run) = incoming.next_run().ok()? {
-                // Nobody of ours sends a descriptor.
-                if run.descriptor.is_some() || run.lost {
-                    return None;
-                }
                 for payload in run.payloads {
                     self.house.said(member, Command::decode(run.kind, payload)?, now, &mut self.members);
                 }
@@ -262,7 +259,7 @@ impl Members {
     fn add(&mut self, socket: OwnedFd) -> Result<Member> {
         let member = self.last + 1;
         self.watch(&socket, member.into(), EpollFlags::EPOLLIN)?;
-        let incoming = Some(Incoming::new(LONGEST + ENVELOPE));
+        let incoming = Some(Incoming::of_bytes(LONGEST + ENVELOPE));
         self.all
             .insert(member, Connected { channel: Arc::new(Channel::new(socket)), incoming, full: false, queued: 0 });
         self.last = member;

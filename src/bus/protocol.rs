@@ -81,13 +81,13 @@ pub enum Wish {
 #[allow(missing_docs, reason = "the fields are said at their types")]
 pub enum Command<'a> {
     /// It wants what others publish on the topic.
-    Subscribe { topic: &'a str },
+    Subscribe { id: Id, topic: &'a str },
     /// No more.
     Unsubscribe { topic: &'a str },
     /// For all others who want it.
     Publish { topic: &'a str, data: Post<'a> },
     /// It answers requests on the topic.
-    Serve { topic: &'a str },
+    Serve { id: Id, topic: &'a str },
     /// No more. What it was asked before it still may answer.
     Retire { topic: &'a str },
     /// A request.
@@ -190,7 +190,7 @@ pub enum Notice<'a> {
     LockList { id: Id, rows: Vec<LockRow<'a>> },
     /// What is kept, or was removed, and for how many milliseconds more; 0: for ever.
     Kept { id: Id, left: u64, value: Value<'a> },
-    /// All that was said before is done.
+    /// It is done, and all that was said before.
     Synced { id: Id },
     /// It was not carried out.
     Refused { id: Id, why: Refusal },
@@ -252,10 +252,10 @@ impl<'a> Command<'a> {
         let mut reader = Reader(bytes);
         let r = &mut reader;
         let command = match r.u8()? {
-            1 => Command::Subscribe { topic: r.name()? },
+            1 => Command::Subscribe { id: r.u32()?, topic: r.name()? },
             2 => Command::Unsubscribe { topic: r.name()? },
             3 => Command::Publish { topic: r.name()?, data: Post::Bytes(r.rest()) },
-            4 => Command::Serve { topic: r.name()? },
+            4 => Command::Serve { id: r.u32()?, topic: r.name()? },
             5 => Command::Retire { topic: r.name()? },
             6 => Command::Ask { id: r.u32()?, to: to(r.u8()?, r.u32()?)?, topic: r.name()?, data: r.rest() },
             7 => Command::Forget { id: r.u32()? },

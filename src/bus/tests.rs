@@ -63,9 +63,9 @@ impl Member {
     }
 }
 
-const SUBSCRIBE: &[u8] = &[1];
+const SUBSCRIBE: &[u8] = &[1, 1, 0, 0, 0];
 const PUBLISH: &[u8] = &[3];
-const SERVE: &[u8] = &[4];
+const SERVE: &[u8] = &[4, 1, 0, 0, 0];
 const ASK_ANY: &[u8] = &[6];
 const LOCK: &[u8] = &[9];
 const SET: &[u8] = &[13];
@@ -89,10 +89,11 @@ fn whoever_says_nonsense_is_cut_off_alone() {
         &[17],
         &[255],
         &[1],
-        &[1, 1],
-        &[1, 9, 0, b'a'],
-        &[1, 1, 0, 0xff],
-        &[1, 1, 0, b'a', b'b'],
+        SUBSCRIBE,
+        &[1, 1, 0, 0, 0, 1],
+        &[1, 1, 0, 0, 0, 9, 0, b'a'],
+        &[1, 1, 0, 0, 0, 1, 0, 0xff],
+        &[1, 1, 0, 0, 0, 1, 0, b'a', b'b'],
         &[6, 1, 0, 0, 0, 3, 0, 0, 0, 0, 1, 0, b'a'],
         &[8, 1, 0, 0, 0, 0, 0, 0, 0, 2],
         &[9, 1, 0, 0, 0, 5, 1, 0, b'a'],

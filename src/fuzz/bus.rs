@@ -116,11 +116,11 @@ impl Outbox for Told {
 /// The bytes of a command, as `lib/bus/protocol.js` writes them.
 fn encode(command: &Command<'_>) -> Vec<u8> {
     match *command {
-        Command::Subscribe { topic } => [&[1], &name(topic)[..]].concat(),
+        Command::Subscribe { id, topic } => [&[1], &id.to_le_bytes()[..], &name(topic)].concat(),
         Command::Unsubscribe { topic } => [&[2], &name(topic)[..]].concat(),
         Command::Publish { topic, data: Post::Bytes(data) } => [&[3], &name(topic)[..], data].concat(),
         Command::Publish { data: Post::Json(text), .. } => [b"[", text.as_bytes()].concat(),
-        Command::Serve { topic } => [&[4], &name(topic)[..]].concat(),
+        Command::Serve { id, topic } => [&[4], &id.to_le_bytes()[..], &name(topic)].concat(),
         Command::Retire { topic } => [&[5], &name(topic)[..]].concat(),
         Command::Ask { id, to, topic, data } => {
             [&[6], &id.to_le_bytes()[..], &encode_to(to), &name(topic), data].concat()

@@ -32,6 +32,8 @@ pub struct Incoming {
     limit: usize,
     /// [`FIRST_READ`], or [`READ`].
     least: usize,
+    /// Whether none of the peer's descriptors is taken: then none has to be looked for.
+    only_bytes: bool,
 }
 
 /// What a read found.
@@ -65,7 +67,13 @@ pub struct Run<'a> {
 impl Incoming {
     /// An empty one that refuses frames of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Incoming { buffer: Vec::new(), start: 0, end: 0, descriptors: VecDeque::new(), limit, least: FIRST_READ }
+        let (buffer, descriptors) = (Vec::new(), VecDeque::new());
+        Incoming { buffer, start: 0, end: 0, descriptors, limit, least: FIRST_READ, only_bytes: false }
+    }
+
+    /// The same for a peer that sends no descriptor: one that comes is an error.
+    pub fn of_bytes(limit: usize) -> Self {
+        Incoming { only_bytes: true, ..Incoming::new(limit) }
     }
 
     /// Reads once.
@@ -83,9 +91,10 @@ impl Incoming {
             room = &mut room[..wanted];
         }
         let wanted = room.len();
-        let received = match rest {
-            ..READ => socket::receive(socket, room, &mut descriptors)?,
-            READ.. => socket::receive_bytes(socket, room)?,
+        let received = if self.only_bytes || rest >= READ {
+            socket::receive_bytes(socket, room)?
+        } else {
+            socket::receive(socket, room, &mut descriptors)?
         };
         let bytes = match received {
             Received::Bytes(bytes) | Received::Truncated(bytes) => bytes,

@@ -59,6 +59,30 @@ const NONSENSE = [
   [false, json({ error: { name: 'toString', message: { toString: 5 }, stack: 1, code: 3 } })],
 ];
 
+/** How many channels a process may have open. */
+const MOST_NAMES = 16_384;
+
+/** Takes all descriptors that are left. */
+function takeAll() {
+  const taken = [];
+  try {
+    for (;;) taken.push(fs.openSync('/dev/null'));
+  } catch (error) {
+    if (error.code !== 'EMFILE') throw error;
+  }
+  return taken;
+}
+
+async function joinWhenTold(cluster, before = () => {}) {
+  const go = once(process, 'message');
+  process.send('there');
+  await go;
+  before();
+  const [counted] = await Promise.all([store.increment('x'), store.set('y', 1)]);
+  say('joined', [counted.value, await store.get('y')]);
+  cluster.worker.disconnect();
+}
+
 cases({
   nonsense: {
     async primary(cluster) {
@@ -89,7 +113,7 @@ cases({
         ...NONSENSE,
         [false, json({ error: { name: 'constructor', message: 'm', stack: '', code: '' } })],
       ]);
-      tell(command.serve('work'));
+      tell(command.serve(9, 'work'));
       tell(command.publish('work', NONSENSE[1][1]));
       tell(command.publish('work', json('good')));
       tell(command.set(1, 0, 'bad', NONSENSE[1][1]));
@@ -223,6 +247,61 @@ cases({
         say('the last', [failed, fd]);
         process.send('has asked');
       });
+    },
+  },
+
+  'the primary has no descriptor left': {
+    async primary(cluster) {
+      const worker = cluster.fork();
+      const loaded = once(worker, 'message');
+      let asked = 0;
+      let taken = [];
+      worker.process.on('internalMessage', ({ act }) => {
+        // It has been refused once.
+        if (act === 'joinBus' && ++asked === 2) for (const fd of taken.splice(0)) fs.closeSync(fd);
+      });
+      await loaded;
+      taken = takeAll();
+      worker.send('go');
+      await ended(worker);
+      say('asked again', asked > 1);
+    },
+    worker: joinWhenTold,
+  },
+
+  'a worker has no descriptor left': {
+    async primary(cluster) {
+      const worker = cluster.fork();
+      const loaded = once(worker, 'message');
+      worker.process.on('internalMessage', ({ act }) => act === 'joinBus' && worker.process.kill('SIGUSR2'));
+      await loaded;
+      worker.send('go');
+      await ended(worker);
+    },
+    async worker(cluster) {
+      let taken = [];
+      process.on('SIGUSR2', () => setImmediate(() => taken.splice(0).forEach(fd => void fs.closeSync(fd))));
+      await joinWhenTold(cluster, () => {
+        taken = takeAll();
+      });
+    },
+  },
+
+  'too many channels': {
+    async primary() {
+      const warned = once(process, 'warning');
+      const channels = Array.from({ length: MOST_NAMES }, (_, number) => new BroadcastChannel(`${number}`));
+      await channels.at(-1).ready();
+      const another = new BroadcastChannel('another');
+      say('another', await another.ready().catch(failure));
+      say('a warning', failure((await warned)[0]));
+      // Whoever is there is none the worse.
+      say('the first', await channels[0].ready());
+      another.close();
+      channels.pop().close();
+      const instead = new BroadcastChannel('another');
+      say('instead', await instead.ready());
+      for (const channel of [instead, ...channels]) channel.close();
     },
   },
 

@@ -45,6 +45,8 @@ pub struct Limits {
     pub max_message_size: Option<u32>,
     /// Bytes that may wait for it; without a number, as many as memory has room for.
     pub max_queued_bytes: Option<f64>,
+    /// Whether it may send descriptors, as it may unless this says no.
+    pub descriptors: Option<bool>,
 }
 
 fn callback(env: Env, function: &Function<'_>) -> Callback {
@@ -64,8 +66,10 @@ impl Channel {
         #[napi(ts_arg_type = "(errno: number) => void")] onwrite: Function<'_>,
         limits: Option<Limits>,
     ) -> Result<Self> {
-        let (longest, most_queued) =
-            limits.map_or((None, None), |limits| (limits.max_message_size, limits.max_queued_bytes));
+        let (longest, most_queued, descriptors) = limits.map_or((None, None, None), |limits| {
+            (limits.max_message_size, limits.max_queued_bytes, limits.descriptors)
+        });
+        let longest = longest.map_or(LIMIT, |longest| LIMIT.min(longest as usize + ENVELOPE));
         // SAFETY: JavaScript got the number from `fork`, or it was inherited for this, and gives it away.
         let socket = unsafe { own(fd)? };
         let core = Arc::new(Core::new(socket));
@@ -88,7 +92,7 @@ impl Channel {
         let end = End {
             turn: Some(Turn::new(env, &core, &watch)?),
             core: Some(core),
-            incoming: Incoming::new(longest.map_or(LIMIT, |longest| LIMIT.min(longest as usize + ENVELOPE))),
+            incoming: if descriptors == Some(false) { Incoming::of_bytes(longest) } else { Incoming::new(longest) },
             watch: Some(watch),
             budget,
             more,

@@ -122,11 +122,11 @@ fn step() -> impl Strategy<Value = Step> {
 fn command<'a>(said: &Said, data: &'a [u8]) -> Command<'a> {
     let id = 9;
     match *said {
-        Said::Subscribe(name) => Command::Subscribe { topic: NAMES[name] },
+        Said::Subscribe(name) => Command::Subscribe { id, topic: NAMES[name] },
         Said::Unsubscribe(name) => Command::Unsubscribe { topic: NAMES[name] },
         Said::Publish(name, false) => Command::Publish { topic: NAMES[name], data: Post::Bytes(&data[..4]) },
         Said::Publish(name, true) => Command::Publish { topic: NAMES[name], data: Post::Json(TEXTS[name]) },
-        Said::Serve(name) => Command::Serve { topic: NAMES[name] },
+        Said::Serve(name) => Command::Serve { id, topic: NAMES[name] },
         Said::Retire(name) => Command::Retire { topic: NAMES[name] },
         Said::Ask(id, to, name) => Command::Ask { id, to, topic: NAMES[name], data: &data[..4] },
         Said::Forget(id) => Command::Forget { id },

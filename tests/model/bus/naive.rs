@@ -132,10 +132,11 @@ impl Naive {
     pub fn said(&mut self, member: Member, command: Command<'_>, now: u64, told: &mut Told) {
         let from = self.places[&member];
         match command {
-            Command::Subscribe { topic } => {
+            Command::Subscribe { id, topic } => {
                 if !self.listeners.iter().any(|listener| listener.member == member && listener.topic == topic) {
                     self.listeners.push(Listener { member, topic: topic.into(), missed: 0 });
                 }
+                told.send(member, &Notice::Synced { id });
             }
             Command::Unsubscribe { topic } => {
                 self.listeners.retain(|listener| !(listener.member == member && listener.topic == topic));
@@ -155,11 +156,12 @@ impl Naive {
                     }
                 }
             }
-            Command::Serve { topic } => {
+            Command::Serve { id, topic } => {
                 let server = (member, topic.to_string());
                 if !self.servers.contains(&server) {
                     self.servers.push(server);
                 }
+                told.send(member, &Notice::Synced { id });
             }
             Command::Retire { topic } => self.servers.retain(|server| *server != (member, topic.to_string())),
             Command::Ask { id, to, topic, data } => self.ask(member, id, to, topic, data, told),
