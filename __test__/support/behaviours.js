@@ -60,6 +60,14 @@ module.exports = {
     ours: 'it serves what clients have connected: its servers close once the primary has given it all',
     why: 'nothing is lost',
   },
+  sharesMemory: {
+    group: MESSAGES,
+    when: 'long strings are sent to a process that does not read',
+    node: '`send()` returns false when 128 KiB wait, besides what the socket holds',
+    ours: 'up to 4 MiB of them, of strings from 4,096 characters on, wait in shared memory besides; `maxQueuedBytes` counts them',
+    why: 'the kernel need not copy them',
+    has: { rust: true, node: false },
+  },
   unheardErrors: {
     group: MESSAGES,
     when: 'a socket that a worker has sent is reset, and the primary does not listen for its errors',

@@ -117,7 +117,10 @@ class Child {
         () => worker.exitedAfterDisconnect || process.exit(0),
       );
     });
-    if (board >= 0) this.#board = new native.Board(board, () => this.#sample());
+    if (board >= 0) {
+      this.#board = new native.Board(board, () => this.#sample());
+      this.#board.share(channel.native);
+    }
     if (handoff >= 0) {
       // Each in a tick of its own, as Node's: what one enters (AsyncLocalStorage) is nothing to the next.
       const onconnection = (...connection) => this.#onconnection(...connection);

@@ -34,7 +34,10 @@ function standIn(said) {
   class Intake {
     ref = nothing;
   }
-  return { Channel, Intake, Board: class {} };
+  class Board {
+    share = nothing;
+  }
+  return { Channel, Intake, Board };
 }
 
 /** What the modules of a worker see of the world; they load each other. */

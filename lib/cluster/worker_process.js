@@ -58,6 +58,7 @@ function spawnWorker(child, spawn, options, { id, slot, acceptor, own, execArgv 
   // 'close' waits for the end of the channel too.
   child._closesNeeded++;
   const { channel } = setupChannel(child, handle.channel, serialization, own);
+  handle.share(channel);
   channel.onend = () => {
     if (++child._closesGot === child._closesNeeded) child.emit('close', child.exitCode, child.signalCode);
   };
@@ -149,6 +150,11 @@ class ProcessHandle {
     acceptor?.removeWorker(id);
     const exit = () => this.onexit(code, signal ? native.signalName(signal) : '');
     this.beforeExit(() => process.nextTick(exit));
+  }
+
+  /** Has long strings of the channel's messages take memory that the worker has, too. */
+  share(channel) {
+    this.#native.share(channel.native);
   }
 
   kill(signal) {

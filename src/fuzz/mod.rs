@@ -16,10 +16,14 @@ pub mod proxy_protocol;
 mod replay;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::ptr::NonNull;
+use std::sync::LazyLock;
 
 use crate::connections::listen;
 use crate::messages::frame::{Header, HEADER};
-use crate::messages::parts::{self, Text};
+use crate::messages::parts::{self, Source, Text};
+use crate::messages::ring;
+use crate::processes::board::Board;
 
 /// [`Header::decode`]: what it reads is written back as it was.
 pub fn header(bytes: &[u8]) {
@@ -37,13 +41,62 @@ pub fn header(bytes: &[u8]) {
     }
 }
 
+/// A string as it was read, to be sent again.
+#[derive(Debug)]
+pub struct Read<'a>(pub Text<'a>);
+
+// SAFETY: it writes what it says.
+unsafe impl Source for Read<'_> {
+    fn units(&self) -> usize {
+        match self.0 {
+            Text::Latin1(content) => content.len(),
+            Text::Utf16(content) => content.len() / 2,
+            Text::Shared(_) => unreachable!("without a ring"),
+        }
+    }
+
+    unsafe fn narrow(&self, room: NonNull<u8>, _: usize) -> bool {
+        let Text::Latin1(content) = self.0 else { return false };
+        // SAFETY: there is room for all of it.
+        unsafe { room.copy_from_nonoverlapping(NonNull::from(content).cast(), content.len()) };
+        true
+    }
+
+    unsafe fn wide(&self, room: NonNull<u16>, _: usize) {
+        let Text::Utf16(content) = self.0 else { return };
+        // SAFETY: as above; bytes lie anywhere.
+        unsafe { room.cast().copy_from_nonoverlapping(NonNull::from(content).cast::<u8>(), content.len()) };
+    }
+}
+
+static RING: LazyLock<ring::Reader> = LazyLock::new(|| {
+    let (board, _) = Board::new().unwrap();
+    ring::Reader::new(board.spaces().unwrap().0, 1 << 20)
+});
+
+/// [`parts::read`] where there is a ring: what it finds there lies within, and is no more than one message may have.
+fn parts_in_ring(bytes: &[u8]) {
+    let start = RING.at(ring::Place { start: 0, length: 0, wide: false }).unwrap().start.as_ptr() as usize;
+    let Ok((strings, _)) = parts::read(bytes, Some(&RING)) else { return };
+    let mut total = 0;
+    for string in strings {
+        let Text::Shared(shared) = string else { continue };
+        let from = shared.start.as_ptr() as usize;
+        assert!(start <= from && from + shared.length <= start + ring::SIZE, "it lies outside");
+        assert!(!shared.wide || (from | shared.length) & 1 == 0, "half a unit");
+        total += shared.length;
+    }
+    assert!(total <= 1 << 20, "{total} bytes");
+}
+
 /// [`parts::read`]: what it reads is written back as it was, and it refuses only what does not add up.
 pub fn parts(bytes: &[u8]) {
+    parts_in_ring(bytes);
     let number = |index: usize| {
         let bytes = bytes.get(index.checked_mul(4)?..)?.first_chunk()?;
         Some(u32::from_le_bytes(*bytes) as usize)
     };
-    let Ok((strings, json)) = parts::read(bytes) else {
+    let Ok((strings, json)) = parts::read(bytes, None) else {
         let lengths: Option<Vec<_>> = number(0).and_then(|count| (1..=count).map(number).collect());
         let adds_up = lengths.is_some_and(|lengths| {
             let content: usize = lengths.iter().map(|length| length & 0x7fff_ffff).sum();
@@ -54,17 +107,10 @@ pub fn parts(bytes: &[u8]) {
         return;
     };
     let mut written = Vec::new();
-    let mut writer = parts::Writer::new(&mut written, strings.len() as u32);
+    let mut writer = parts::Writer::new(&mut written, None, strings.len() as u32);
     for string in strings {
-        let (content, wide) = match string {
-            Text::Latin1(content) => (content, false),
-            Text::Utf16(content) => (content, true),
-        };
-        assert!(!wide || content.len() % 2 == 0, "half a unit");
-        writer.string(|bytes| {
-            bytes.extend_from_slice(content);
-            wide
-        });
+        assert!(!matches!(string, Text::Utf16(content) if content.len() % 2 != 0), "half a unit");
+        writer.string(&Read(string));
     }
     writer.json(|bytes| bytes.extend_from_slice(json));
     assert_eq!(written, bytes);

@@ -24,6 +24,7 @@ use crate::messages::frame::{Kind, HEADER};
 use crate::messages::incoming::Run;
 use crate::messages::outgoing::Outgoing;
 pub use crate::messages::outgoing::{Block, Pushed, FLUSH_AT};
+use crate::messages::ring;
 use crate::messages::traffic::Traffic;
 use crate::os::error::Result;
 use crate::os::sync::Mutex;
@@ -42,6 +43,16 @@ impl Channel {
         Channel { socket, outgoing: Mutex::default(), traffic: Arc::default() }
     }
 
+    /// Has long strings go into a ring, as long as there is room.
+    pub fn share(&self, ring: ring::Writer) {
+        self.outgoing.lock().ring = Some(ring);
+    }
+
+    /// Gives the memory of a ring back that has rested: see [`ring::Writer::rest`].
+    pub fn rest(&self) -> bool {
+        self.outgoing.lock().ring.as_mut().is_none_or(ring::Writer::rest)
+    }
+
     /// The channel's socket.
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -58,6 +69,11 @@ impl Channel {
         self.traffic.received.add(run.payloads.len(), bytes);
     }
 
+    /// Counts bytes of strings that came with them in the ring: by the same.
+    pub fn count_shared(&self, bytes: usize) {
+        self.traffic.received.add(0, bytes);
+    }
+
     /// Queues a frame whose payload `write` appends, and writes the queue if `now`, or if enough waits.
     ///
     /// # Errors
@@ -70,11 +86,25 @@ impl Channel {
         now: bool,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Pushed> {
+        self.push_with(kind, descriptor, now, |bytes, _| write(bytes))
+    }
+
+    /// As [`push`](Self::push); `write` may also put strings into the ring.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_with(
+        &self,
+        kind: Kind,
+        descriptor: Option<OwnedFd>,
+        now: bool,
+        write: impl FnOnce(&mut Vec<u8>, Option<&mut ring::Writer>),
+    ) -> Result<Pushed> {
         let mut outgoing = self.outgoing.lock();
-        let before = outgoing.queued();
+        let before = outgoing.queued() + outgoing.unmarked();
         outgoing.push(kind, descriptor, write)?;
-        self.traffic.sent.add(1, outgoing.queued() - before);
-        if outgoing.blocked.is_none() && (now || outgoing.queued() >= FLUSH_AT) {
+        self.traffic.sent.add(1, outgoing.queued() + outgoing.unmarked() - before);
+        if outgoing.blocked.is_none() && (now || outgoing.is_much()) {
             self.write(&mut outgoing)?;
         }
         self.traffic.set_queued(outgoing.queued());
@@ -99,7 +129,7 @@ impl Channel {
         let _ = self.write(&mut outgoing);
         let (queued, blocked) = (outgoing.queued(), outgoing.blocked);
         outgoing.told = again && queued > 0;
-        Pushed { queued, blocked, untold: queued > 0 && !again }
+        Pushed { queued, shared: 0, blocked, untold: queued > 0 && !again }
     }
 
     fn write(&self, outgoing: &mut Outgoing) -> Result<()> {

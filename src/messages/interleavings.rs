@@ -11,12 +11,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::sys::socket::{setsockopt, sockopt, SockType};
+use shuttle::sync::mpsc;
 use shuttle::{check_pct, check_random};
 
 use crate::messages::channel::Channel;
 use crate::messages::flusher::Flusher;
 use crate::messages::frame::{Kind, LIMIT};
 use crate::messages::incoming::{Incoming, Read};
+use crate::messages::ring::NEAR;
+use crate::messages::testing::{ring_ends, sent};
 use crate::os::socket;
 use crate::os::sync::thread;
 
@@ -89,4 +92,34 @@ fn what_was_sent_before_the_exit_is_in_the_kernel() {
         flusher.flush_all();
         assert_eq!(channel.queued(), 0);
     });
+}
+
+/// Two strings fill what is near, so the third lies where the first did, once that is taken.
+#[test]
+fn a_string_in_a_ring_is_whole_until_it_is_taken() {
+    const LENGTH: usize = NEAR / 2 - 64;
+    fn test() {
+        let (mut writer, mut reader) = ring_ends();
+        let (marks, marked) = mpsc::channel();
+        let sender = thread::spawn(move || {
+            for number in 1..8 {
+                if let Some(place) = writer.put(&sent(LENGTH, number)) {
+                    marks.send((place, number)).unwrap();
+                }
+                writer.rest();
+            }
+        });
+        while let Ok((place, number)) = marked.recv() {
+            let string = reader.at(place).unwrap();
+            for at in [0, 1, LENGTH / 2, LENGTH - 1] {
+                // SAFETY: within the string; shuttle has one thread run at a time.
+                assert_eq!(unsafe { string.start.add(at).read_volatile() }, number);
+                thread::yield_now();
+            }
+            reader.take(1);
+        }
+        sender.join().unwrap();
+    }
+    check_random(test, 300);
+    check_pct(test, 300, 3);
 }

@@ -1,4 +1,4 @@
-//! The way of a message: [`channel`] writes it as a [`frame`] (and [`parts`], where it is long) into the stream to the
+//! The way of a message: [`channel`] writes it as a [`frame`] (and [`parts`], where it is long; then [`ring`]) into the stream to the
 //! other process, whose channel reads it. [`flusher`] bounds how long it waits for that.
 
 mod backlog;
@@ -11,6 +11,7 @@ pub mod incoming;
 mod interleavings;
 mod outgoing;
 pub mod parts;
+pub mod ring;
 pub mod spare;
 #[cfg(test)]
 mod testing;

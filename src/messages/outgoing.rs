@@ -7,6 +7,7 @@ use nix::errno::Errno;
 
 use crate::messages::backlog::Backlog;
 use crate::messages::frame::{Header, Kind, HEADER, LIMIT};
+use crate::messages::ring;
 use crate::messages::spare::{Spare, LARGEST};
 use crate::os::error::{Error, Result};
 use crate::os::socket;
@@ -16,6 +17,9 @@ pub const FLUSH_AT: usize = 64 * 1024;
 
 /// More than waits for the kernel where a program waits for it: the backlog's memory is new, and so is dearer.
 const MUCH: usize = 2 * LARGEST;
+
+/// The same for bytes in the ring: the receiver copies them meanwhile.
+const MARK_AT: usize = 4 * FLUSH_AT;
 
 static SPARE: Spare = Spare::new();
 
@@ -34,6 +38,8 @@ pub enum Block {
 pub struct Pushed {
     /// Bytes that wait in the queue. 0: the frame is in the kernel.
     pub queued: usize,
+    /// Bytes that wait in the ring, beyond what a socket would hold.
+    pub shared: usize,
     /// Why the queue waits for the kernel, if it does: else it waits for a joined write.
     pub blocked: Option<Block>,
     /// Whether the flusher has to be told: something waits, and it does not know.
@@ -60,6 +66,8 @@ pub(super) struct Outgoing {
     pub(super) blocked: Option<Block>,
     /// Whether the flusher has this channel on its list.
     pub(super) told: bool,
+    /// Where long strings go.
+    pub(super) ring: Option<ring::Writer>,
 }
 
 impl Outgoing {
@@ -73,17 +81,28 @@ impl Outgoing {
         self.backlog.memory() + self.bytes.capacity()
     }
 
+    /// Bytes in the ring whose marks were not offered to the kernel.
+    pub(super) fn unmarked(&self) -> usize {
+        self.ring.as_ref().map_or(0, ring::Writer::unmarked)
+    }
+
+    /// Whether so much waits that it is written although the loop has not turned.
+    pub(super) fn is_much(&self) -> bool {
+        self.queued() >= FLUSH_AT || self.unmarked() >= MARK_AT
+    }
+
     pub(super) fn pushed(&mut self) -> Pushed {
         let queued = self.queued();
         let untold = queued > 0 && !std::mem::replace(&mut self.told, true);
-        Pushed { queued, blocked: self.blocked, untold }
+        let shared = self.ring.as_mut().map_or(0, ring::Writer::held);
+        Pushed { queued, shared, blocked: self.blocked, untold }
     }
 
     pub(super) fn push(
         &mut self,
         kind: Kind,
         descriptor: Option<OwnedFd>,
-        write: impl FnOnce(&mut Vec<u8>),
+        write: impl FnOnce(&mut Vec<u8>, Option<&mut ring::Writer>),
     ) -> Result<()> {
         if self.bytes.is_empty() {
             self.bytes = SPARE.take();
@@ -91,11 +110,15 @@ impl Outgoing {
         let header = self.bytes.len();
         let position = self.written + self.queued() as u64;
         self.bytes.extend_from_slice(&[0; HEADER]);
-        write(&mut self.bytes);
+        let strings = self.ring.as_ref().map_or(0, ring::Writer::count);
+        write(&mut self.bytes, self.ring.as_mut());
         let length = self.bytes.len() - header - HEADER;
         if length > LIMIT {
             self.bytes.truncate(header);
             self.bytes.shrink_to(FLUSH_AT);
+            if let Some(ring) = &mut self.ring {
+                ring.take_back(ring.count().saturating_sub(strings));
+            }
             return Err(Error::MessageTooLarge { length, limit: LIMIT });
         }
         let encoded = Header { length, kind, descriptor: descriptor.is_some() }.encode();
@@ -111,6 +134,9 @@ impl Outgoing {
 
     pub(super) fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<()> {
         self.blocked = None;
+        if let Some(ring) = &mut self.ring {
+            ring.marked();
+        }
         while self.queued() > 0 {
             let (descriptor, most) = self.next_write();
             let oldest = self.backlog.oldest().unwrap_or(&self.bytes[self.start..]);

@@ -9,6 +9,7 @@ use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use super::callback::Callback;
+use super::channel::Channel;
 use super::uv::{Timer, Turns};
 use super::{own, Result};
 use crate::processes::board::{now, processor_time, Board as Numbers, Reading};
@@ -50,6 +51,14 @@ impl Board {
             }
         })?;
         Ok(Board { numbers, _turns: turns })
+    }
+
+    /// Has long strings of the channel's messages take the space behind the board.
+    #[napi]
+    pub fn share(&self, channel: &Channel) {
+        if let Some((to_primary, to_worker)) = self.numbers.spaces() {
+            channel.share(to_primary, to_worker);
+        }
     }
 
     /// What a sample has found: open connections, and bytes of the heap.

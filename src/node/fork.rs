@@ -17,6 +17,7 @@ use nix::sys::stat::fstat;
 use super::acceptor::Acceptor;
 use super::board::BoardReading;
 use super::callback::Callback;
+use super::channel::Channel;
 use super::uv::{Poll, READABLE};
 use crate::connections::handoff::Queue;
 use crate::os::error::Error;
@@ -225,6 +226,14 @@ impl WorkerProcess {
     #[napi]
     pub fn sample_board(&self, every: u32) {
         self.board.as_ref().inspect(|board| board.sample(Duration::from_millis(every.into())));
+    }
+
+    /// Has long strings of the channel's messages take the space behind the board.
+    #[napi]
+    pub fn share(&self, channel: &Channel) {
+        if let Some((to_primary, to_worker)) = self.board.as_ref().and_then(|board| board.spaces()) {
+            channel.share(to_worker, to_primary);
+        }
     }
 
     /// Lets go of a process that has ended.

@@ -1,7 +1,7 @@
 //! JavaScript's strings as bytes of messages, and back.
 
 use std::ffi::{c_char, c_void};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use libloading::os::unix::Library;
 use napi::bindgen_prelude::*;
@@ -9,7 +9,8 @@ use napi::sys;
 use nix::errno::Errno;
 
 use super::Result;
-use crate::messages::parts::Text;
+use crate::messages::parts::{Source, Text, MORE};
+use crate::messages::ring::Shared;
 use crate::os::error::Error;
 
 /// JavaScript's string of UTF-8 text. Plain ASCII, as most messages are, needs no decoding; what is not UTF-8 will
@@ -28,6 +29,16 @@ pub fn whole<'a>(env: Env, text: Text<'_>) -> Result<Unknown<'a>> {
         Text::Latin1(bytes) => made(env, |value| {
             // SAFETY: as in `string`.
             unsafe { sys::napi_create_string_latin1(env.raw(), bytes.as_ptr().cast(), bytes.len() as isize, value) }
+        }),
+        // Copied once, whatever its sender does to it meanwhile: any bytes and any units are a string.
+        Text::Shared(Shared { start, length, wide: false, .. }) => made(env, |value| {
+            // SAFETY: as in `string`; the memory is mapped.
+            unsafe { sys::napi_create_string_latin1(env.raw(), start.as_ptr().cast(), length as isize, value) }
+        }),
+        Text::Shared(Shared { start, length, .. }) => made(env, |value| {
+            let units = start.as_ptr().cast();
+            // SAFETY: as in `string`; the memory is mapped, and aligned.
+            unsafe { sys::napi_create_string_utf16(env.raw(), units, (length / 2) as isize, value) }
         }),
         Text::Utf16(bytes) => {
             let units: Vec<_> = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
@@ -71,33 +82,32 @@ fn made<'a>(env: Env, create: impl FnOnce(*mut sys::napi_value) -> sys::napi_sta
     Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), value) })
 }
 
-/// Appends a JavaScript string: its ASCII, or its UTF-16, which is said by `true`.
-pub fn append_string(env: sys::napi_env, value: sys::napi_value, bytes: &mut Vec<u8>) -> bool {
-    /// So much more room than units, that what is not ASCII takes more bytes than units, however it is cut: room
-    /// for a character of four bytes, and a NUL.
-    const MORE: usize = 5;
-    let start = bytes.len();
-    let mut length = 0;
-    // SAFETY: asks for the length of a string, in units.
-    unsafe { sys::napi_get_value_string_utf16(env, value, std::ptr::null_mut(), 0, &mut length) };
-    bytes.reserve(length + MORE);
-    let room = bytes.spare_capacity_mut();
-    let mut written = 0;
-    // SAFETY: a string, and room of ours to write it to; `written` bytes of it are initialised then. What does not
-    // fit is cut at a character.
-    unsafe {
-        sys::napi_get_value_string_utf8(env, value, room.as_mut_ptr().cast(), length + MORE, &mut written);
-        bytes.set_len(start + written);
+/// A JavaScript string that is to be sent: as its ASCII, or else as its UTF-16.
+#[derive(Debug)]
+pub struct Value(pub sys::napi_env, pub sys::napi_value);
+
+// SAFETY: V8 says how much it has written.
+unsafe impl Source for Value {
+    fn units(&self) -> usize {
+        let mut length = 0;
+        // SAFETY: asks for the length of a string, in units.
+        unsafe { sys::napi_get_value_string_utf16(self.0, self.1, ptr::null_mut(), 0, &mut length) };
+        length
     }
-    if written == length {
-        return false;
+
+    unsafe fn narrow(&self, room: NonNull<u8>, length: usize) -> bool {
+        let mut written = 0;
+        // What does not fit is cut at a character.
+        // SAFETY: a string, and so much room.
+        unsafe { sys::napi_get_value_string_utf8(self.0, self.1, room.as_ptr().cast(), length, &mut written) };
+        written + MORE == length
     }
-    bytes.truncate(start);
-    let mut units = vec![0; length + 1];
-    // SAFETY: a string, and room for its units and a NUL.
-    unsafe { sys::napi_get_value_string_utf16(env, value, units.as_mut_ptr(), units.len(), &mut length) };
-    bytes.extend(units[..length].iter().flat_map(|unit| unit.to_le_bytes()));
-    true
+
+    unsafe fn wide(&self, room: NonNull<u16>, length: usize) {
+        let mut written = 0;
+        // SAFETY: a string, and so much room.
+        unsafe { sys::napi_get_value_string_utf16(self.0, self.1, room.as_ptr(), length, &mut written) };
+    }
 }
 
 /// Appends a JavaScript string as UTF-8, without a copy in between.

@@ -4,14 +4,17 @@ use std::ffi::{c_void, CStr};
 use std::fs::File;
 use std::io::Write;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::slice;
+use std::sync::LazyLock;
 
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, SealFlag};
 use nix::sys::memfd::{memfd_create, MFdFlags};
-use nix::sys::mman::{mmap, mmap_anonymous, munmap, MapFlags, ProtFlags};
+use nix::sys::mman::{madvise, mmap, mmap_anonymous, munmap, MapFlags, MmapAdvise, ProtFlags};
+use nix::sys::resource::{getrlimit, Resource};
 use nix::sys::stat::fstat;
 
 use crate::os::error::{Error, Result};
@@ -30,11 +33,34 @@ pub fn sealed(name: &CStr, bytes: &[u8]) -> Result<OwnedFd> {
 /// size: to read what is mapped of it is safe, whatever the other does.
 ///
 /// # Errors
-/// As [`sealed`].
+/// As [`sealed`]; `EFBIG` where no file may be as long.
 pub fn shared(name: &CStr, size: NonZeroUsize) -> Result<OwnedFd> {
+    // The system does not refuse what is more: it ends the process.
+    let (most, _) = getrlimit(Resource::RLIMIT_FSIZE).map_err(|errno| Error::os("getrlimit", errno))?;
+    if size.get() as u64 > most {
+        return Err(Error::os("ftruncate", Errno::EFBIG));
+    }
     let file = create(name)?;
     file.set_len(size.get() as u64).map_err(|error| io("ftruncate", &error))?;
     seal(file, SealFlag::empty())
+}
+
+/// How many bytes such memory has.
+///
+/// # Errors
+/// [`Error::Os`].
+pub fn size(memory: impl AsFd) -> Result<usize> {
+    let size = fstat(memory).map_err(|errno| Error::os("fstat", errno))?.st_size;
+    usize::try_from(size).map_err(|_| Error::os("fstat", Errno::EOVERFLOW))
+}
+
+/// Whether the system promises more memory than it has (`vm.overcommit_memory`, asked once). Where it does not, who
+/// touches a page that another process has given back gets `SIGBUS` if there is no memory for a new one; else the system
+/// finds some, whatever it takes.
+pub fn is_overcommitted() -> bool {
+    static IS: LazyLock<bool> =
+        LazyLock::new(|| std::fs::read("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| !mode.starts_with(b"2")));
+    *IS
 }
 
 fn create(name: &CStr) -> Result<File> {
@@ -71,15 +97,42 @@ impl Mapping {
     /// [`Error::Os`]: `EINVAL` if it is not sealed, or has not so many; `ENOMEM`.
     pub fn new(memory: impl AsFd, size: NonZeroUsize) -> Result<Mapping> {
         let seals = fcntl(&memory, FcntlArg::F_GET_SEALS).map_err(|errno| Error::os("fcntl", errno))?;
-        let length = fstat(&memory).map_err(|errno| Error::os("fstat", errno))?.st_size;
         let is_sealed = SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_SHRINK);
-        if !is_sealed || usize::try_from(length).is_ok_and(|length| length < size.get()) {
+        if !is_sealed || self::size(&memory)? < size.get() {
             return Err(Error::os("mmap", Errno::EINVAL));
         }
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping, where the kernel likes. It cannot become shorter than what is mapped.
         let start = unsafe { mmap(None, size, access, MapFlags::MAP_SHARED, &memory, 0) };
         start.map(|start| Mapping { start, size }).map_err(|errno| Error::os("mmap", errno))
+    }
+
+    /// Has memory for all pages of a part. Who writes where there is none, and cannot be any, gets `SIGBUS`.
+    ///
+    /// # Errors
+    /// [`Error::Os`]: `EFAULT` or `ENOMEM` where there is no memory, `EINVAL` before Linux 5.14.
+    pub fn populate(&self, part: Range<usize>) -> Result<()> {
+        self.advise(part, MmapAdvise::MADV_POPULATE_WRITE)
+    }
+
+    /// Gives the memory of a part back, for all who have mapped it. It is all zeros then.
+    ///
+    /// # Errors
+    /// [`Error::Os`].
+    pub fn release(&self, part: Range<usize>) -> Result<()> {
+        self.advise(part, MmapAdvise::MADV_REMOVE)
+    }
+
+    fn advise(&self, Range { start, end }: Range<usize>, advice: MmapAdvise) -> Result<()> {
+        assert!(start <= end && end <= self.size.get());
+        // SAFETY: within the mapping, of which nobody has references to what is not atomic.
+        let done = unsafe { madvise(self.start.byte_add(start), end - start, advice) };
+        done.map_err(|errno| Error::os("madvise", errno))
+    }
+
+    /// How many bytes it has.
+    pub fn size(&self) -> usize {
+        self.size.get()
     }
 
     /// Where it is: at the start of a page.

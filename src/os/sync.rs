@@ -11,6 +11,13 @@ pub use of_shuttle::{Condvar, Mutex, MutexGuard};
 #[cfg(all(test, shuttle))]
 pub use shuttle::thread;
 
+/// Where another thread may have its turn, in a test of shuttle's: before each look at what is shared without a lock.
+#[inline]
+pub fn pause() {
+    #[cfg(all(test, shuttle))]
+    shuttle::thread::yield_now();
+}
+
 /// parking_lot's words for shuttle's locks.
 #[cfg(all(test, shuttle))]
 mod of_shuttle {

@@ -12,12 +12,14 @@
 //!
 //! An idle loop does not turn, and neither does one that is stuck: the board alone does not tell them apart. What does
 //! is something that waits in the worker's queue, which an idle worker takes at once.
+//!
+//! Behind the page is space for long strings of messages ([`Space`]), if the system grants it.
 
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::time::{clock_gettime, ClockId};
@@ -104,10 +106,63 @@ pub fn gauge(number: u32) -> Option<Gauge> {
     Gauge::new(u8::try_from(number).ok()?).filter(|gauge| usize::from(gauge.get()) <= GAUGES)
 }
 
+/// What the receiver of a ring says of it, in the other half of the page.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Said {
+    /// Not 0: it takes strings out.
+    pub open: AtomicU32,
+    /// How many it has taken.
+    pub taken: AtomicU32,
+}
+
+/// Space behind the board for one direction of the channel: see `src/messages/ring.rs`.
+#[derive(Debug)]
+pub struct Space {
+    memory: Arc<Mapping>,
+    /// 0: to the primary, 1: to the worker.
+    number: usize,
+}
+
+impl Space {
+    /// Its bytes.
+    pub const SIZE: usize = 4 * 1024 * 1024;
+
+    /// What its receiver says.
+    pub fn said(&self) -> &Said {
+        let place = PAGE / 2 + self.number * size_of::<Said>();
+        // SAFETY: within the page, aligned as it is. All is atomic, and every value of it is one.
+        unsafe { self.memory.start().byte_add(place).cast().as_ref() }
+    }
+
+    /// Where strings lie.
+    pub fn strings(&self) -> NonNull<u8> {
+        // SAFETY: within the memory, or there would be no space.
+        unsafe { self.memory.start().byte_add(self.start()).cast() }
+    }
+
+    /// Has memory for a part of it.
+    ///
+    /// # Errors
+    /// As [`Mapping::populate`].
+    pub fn populate(&self, from: usize, to: usize) -> Result<()> {
+        self.memory.populate(self.start() + from..self.start() + to)
+    }
+
+    /// Gives the memory of its first bytes back, where that can be done.
+    pub fn release(&self, length: usize) {
+        let _ = self.memory.release(self.start()..self.start() + length);
+    }
+
+    fn start(&self) -> usize {
+        PAGE + self.number * Self::SIZE
+    }
+}
+
 /// One worker's board, as either side has it.
 #[derive(Debug)]
 pub struct Board {
-    page: Mapping,
+    memory: Arc<Mapping>,
     /// When this side made or opened it.
     since: u64,
 }
@@ -130,6 +185,11 @@ pub struct Reading {
     /// Bytes of JavaScript's heap in use when it last looked; 0 where nobody asked for samples.
     pub heap_used: u64,
 }
+
+/// Bytes of the board itself.
+const PAGE: usize = 4096;
+
+const _: () = assert!(size_of::<Numbers>() <= PAGE / 2, "the other half is the receivers'");
 
 /// The largest integer that is one in JavaScript, too.
 const MOST: u64 = (1 << 53) - 1;
@@ -189,15 +249,29 @@ fn later(before: f64, elapsed: u64) -> f64 {
 }
 
 impl Board {
-    const SIZE: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+    const SIZE: NonZeroUsize = NonZeroUsize::new(PAGE).unwrap();
+
+    /// With space for both rings of the channel. What is not used takes no memory.
+    const SIZE_WITH_RINGS: NonZeroUsize = NonZeroUsize::new(PAGE + 2 * Space::SIZE).unwrap();
 
     /// A new board, and the descriptor for its worker.
     ///
     /// # Errors
     /// As [`memory::shared`].
     pub fn new() -> Result<(Board, OwnedFd)> {
-        let memory = memory::shared(c"rust-cluster-board", Self::SIZE)?;
-        Ok((Board::open(&memory)?, memory))
+        Self::with_rings(memory::is_overcommitted())
+    }
+
+    /// As [`new`](Self::new); with space for rings if it may be `shared` with a worker that does what it likes with its pages.
+    fn with_rings(shared: bool) -> Result<(Board, OwnedFd)> {
+        let with_rings = shared.then(|| Self::of(Self::SIZE_WITH_RINGS).ok()).flatten();
+        with_rings.map_or_else(|| Self::of(Self::SIZE), Ok)
+    }
+
+    fn of(size: NonZeroUsize) -> Result<(Board, OwnedFd)> {
+        let memory = memory::shared(c"rust-cluster-board", size)?;
+        let mapping = Arc::new(Mapping::new(&memory, size)?);
+        Ok((Board { memory: mapping, since: now() }, memory))
     }
 
     /// The board that lies in this memory.
@@ -205,11 +279,23 @@ impl Board {
     /// # Errors
     /// As [`Mapping::new`].
     pub fn open(memory: &OwnedFd) -> Result<Board> {
-        Ok(Board { page: Mapping::new(memory, Self::SIZE)?, since: now() })
+        let map = |size| Mapping::new(memory, size);
+        // What has another size is another version's: it may have space for rings, but who knows where.
+        let mapping = match memory::size(memory)? == Self::SIZE_WITH_RINGS.get() {
+            true => map(Self::SIZE_WITH_RINGS).or_else(|_| map(Self::SIZE))?,
+            false => map(Self::SIZE)?,
+        };
+        Ok(Board { memory: Arc::new(mapping), since: now() })
+    }
+
+    /// The space for strings to the primary, and that for strings to the worker, if there is any.
+    pub fn spaces(&self) -> Option<(Space, Space)> {
+        let space = |number| Space { memory: Arc::clone(&self.memory), number };
+        (self.memory.size() >= Self::SIZE_WITH_RINGS.get()).then(|| (space(0), space(1)))
     }
 
     fn numbers(&self) -> &Numbers {
-        let start: NonNull<Numbers> = self.page.start().cast();
+        let start: NonNull<Numbers> = self.memory.start().cast();
         // SAFETY: a page is large enough, and aligned. All is atomic, and every value of it is one.
         unsafe { start.as_ref() }
     }
@@ -512,5 +598,25 @@ mod tests {
         assert!(worker.frees(one));
         assert!(!worker.frees(one), "it has said so");
         assert_eq!((primary.occupied(one, 3), primary.occupied(last, 3)), (1, 2));
+    }
+
+    #[test]
+    fn where_no_memory_is_promised_that_is_not_there_are_no_rings() {
+        for (shared, there) in [(true, true), (false, false)] {
+            let (primary, memory) = Board::with_rings(shared).unwrap();
+            let worker = Board::open(&memory).unwrap();
+            assert_eq!((primary.spaces().is_some(), worker.spaces().is_some()), (there, there));
+        }
+    }
+
+    #[test]
+    fn of_another_version_s_memory_only_the_board_is_used() {
+        for size in [PAGE + Space::SIZE, PAGE + 2 * Space::SIZE + PAGE] {
+            let memory = memory::shared(c"test", NonZeroUsize::new(size).unwrap()).unwrap();
+            let board = Board::open(&memory).unwrap();
+            assert!(board.spaces().is_none(), "{size}");
+            board.turned(now(), MS);
+            assert_eq!(board.read(now()).turns, 1);
+        }
     }
 }

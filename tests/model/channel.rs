@@ -98,7 +98,7 @@ proptest! {
                     continue;
                 }
             };
-            let Pushed { queued, blocked, untold } = became;
+            let Pushed { queued, blocked, untold, .. } = became;
             prop_assert_eq!(queued, channel.queued());
             prop_assert_eq!(channel.end(), bytes as u64);
             prop_assert_eq!(channel.written() + queued as u64, bytes as u64);

@@ -11,6 +11,9 @@ const { descriptors } = require('../../support/descriptors');
 const { STARTED_BY } = process.env;
 const cluster = STARTED_BY === 'cluster' ? require('rust-cluster') : undefined;
 
+/** So many messages of 100 kB are more than lies in shared memory, and than a socket holds. */
+const MANY = 60;
+
 /** Starts this file again, as a child that plays `role`. */
 function start(role, { env, ...options } = {}) {
   const all = { execArgv: ['--no-deprecation'], ...options };
@@ -198,11 +201,11 @@ const scenarios = {
       const text = 'x'.repeat(100_000);
       const returned = [];
       const called = [];
-      for (let n = 0; n < 20; n++) {
+      for (let n = 0; n < MANY; n++) {
         returned.push(
           child.send(text, error => {
             called.push([n, error]);
-            if (n === 19)
+            if (n === MANY - 1)
               say(
                 `${name}: called back in order`,
                 called.every(([m, e], at) => m === at && e === null),
@@ -319,7 +322,7 @@ const roles = {
     let count = 0;
     process.on('message', message => {
       if (message.length === 100_000) count++;
-      if (count === 20) process.exit(20);
+      if (count === MANY) process.exit(20);
     });
     process.send('ready');
   },

@@ -6,6 +6,7 @@
 const dgram = require('node:dgram');
 const fs = require('node:fs');
 const net = require('node:net');
+const { randomBytes } = require('node:crypto');
 const native = require('../../../lib/native').load();
 
 /** Frame kinds: see src/messages/frame.rs. */
@@ -60,6 +61,41 @@ function parts(string, text) {
   table.writeUInt32LE(1);
   table.writeUInt32LE(string.length, 4);
   return Buffer.concat([table, Buffer.from(string + text)]);
+}
+
+/** The same with a string in the ring: see src/messages/ring.rs. */
+function mark(start, length) {
+  const numbers = Buffer.alloc(12);
+  [1, (length | 0x40000000) >>> 0, start].forEach(
+    (number, index) => void numbers.writeUInt32LE(number, 4 * index),
+  );
+  return Buffer.concat([numbers, Buffer.from('[0,[[]]]')]);
+}
+
+/** Writes anywhere in the memory that it shares with the primary, while it sends and is sent long strings. */
+function changesMemory() {
+  const maps = fs.readFileSync('/proc/self/maps', 'latin1').split('\n');
+  const [range] = maps.find(line => line.includes('memfd:rust-cluster-board'))?.split(' ') ?? [];
+  // Node's own cluster shares none.
+  if (!range) return;
+  const [start, end] = range.split('-').map(address => Number.parseInt(address, 16));
+  const memory = fs.openSync('/proc/self/mem', 'r+');
+  const change = (from, to, most) => {
+    const place = from + Math.floor(Math.random() * (to - from));
+    const length = Math.min(to - place, 1 + Math.floor(Math.random() * most));
+    fs.writeSync(memory, randomBytes(length), 0, length, place);
+  };
+  const until = Date.now() + 1000;
+  (function again() {
+    for (let i = 0; i < 20; i++) {
+      process.send({ hello: 'x'.repeat(5000 + i * 1000), there: '\u20ac'.repeat(5000) });
+      change(start + 4096, end, 20_000);
+      // What the receivers say.
+      if (i % 4 === 0) change(start + 2048, start + 2176, 16);
+    }
+    // No flood: it is looked at what the primary uses, too.
+    if (Date.now() < until) setTimeout(again, 10);
+  })();
 }
 
 const write = (fd, bytes) => fs.writeSync(fd, bytes);
@@ -183,6 +219,13 @@ module.exports = {
   empty: () => write(channel, frame(JSON_KIND, '')),
   noAdvanced: () => write(channel, frame(ADVANCED, Buffer.from([0xff, 0x0f, 0x41, 0xff, 0xff, 0xff, 0xff]))),
   badParts: () => write(channel, frame(PARTS, Buffer.alloc(64, 0xff))),
+  outsideRing: () => write(channel, frame(PARTS, mark(4 * 1024 * 1024 - 64, 65))),
+  moreThanRing: () => write(channel, frame(PARTS, mark(0, 4 * 1024 * 1024 + 1))),
+  // Each names what it likes, whether there is a string or not, and counts as taken.
+  manyMarks() {
+    for (let i = 0; i < 100; i++) write(channel, frame(PARTS, mark(64 * i * i, 35_000 * i)));
+  },
+  changesMemory,
   misplacedString: () => write(channel, frame(PARTS, parts('x', '[{},[["__proto__","polluted"]]]'))),
   noControl: () => write(channel, frame(CONTROL, 'act')),
   strangeControl: () => strange.forEach(value => void write(channel, frame(CONTROL, JSON.stringify(value)))),

@@ -1,9 +1,9 @@
 //! This process's end of a channel.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::c_int;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use napi::bindgen_prelude::*;
@@ -15,9 +15,9 @@ use crate::messages::channel::{Channel as Core, Pushed};
 use crate::messages::flusher::Flusher;
 use crate::messages::frame::Kind;
 use crate::messages::incoming::{Incoming, Read};
-use crate::messages::parts;
-use crate::node::text::{append_string, append_utf8, string};
-use crate::node::uv::Prepare;
+use crate::messages::{parts, ring};
+use crate::node::text::{append_utf8, string, Value};
+use crate::node::uv::{Prepare, Timer};
 use crate::node::watch::Watch;
 use crate::node::Result;
 use crate::os::error::Error;
@@ -79,6 +79,8 @@ pub(super) struct End {
     /// `None` once the channel is closed.
     pub core: Option<Arc<Core>>,
     pub incoming: Incoming,
+    /// Bytes that a frame may have.
+    pub limit: usize,
     pub watch: Option<Rc<Watch>>,
     pub turn: Option<Turn>,
     pub budget: Rc<Cell<Budget>>,
@@ -86,6 +88,10 @@ pub(super) struct End {
     pub more: Rc<Cell<bool>>,
     pub ended: bool,
     pub most_queued: usize,
+    /// Where long strings come from.
+    pub ring: Option<ring::Reader>,
+    /// What gives the memory of the other ring back; made when that is first used.
+    pub rest: OnceCell<Rest>,
 }
 
 /// What is known of this turn of the loop.
@@ -93,6 +99,39 @@ pub(super) struct Turn {
     prepare: Prepare,
     /// Whether a message was sent in this turn: then the next ones are joined.
     sent: Rc<Cell<bool>>,
+}
+
+/// Gives the memory of a ring back that was not used for a while.
+pub(super) struct Rest {
+    timer: Rc<Timer>,
+    is_due: Rc<Cell<bool>>,
+}
+
+impl Rest {
+    /// How often it looks, in milliseconds.
+    const LOOK: u64 = 2_000;
+
+    fn new(env: Env, core: &Arc<Core>) -> Result<Rest> {
+        let (core, is_due, own) = (Arc::downgrade(core), Rc::new(Cell::new(false)), Rc::new(OnceCell::new()));
+        let (to_come, itself) = (Rc::clone(&is_due), Rc::<OnceCell<Weak<Timer>>>::clone(&own));
+        let timer = Rc::new(Timer::new(env.raw(), move || {
+            let again = core.upgrade().is_some_and(|core| !core.rest());
+            to_come.set(again);
+            if let (true, Some(timer)) = (again, itself.get().and_then(Weak::upgrade)) {
+                timer.start(Self::LOOK);
+            }
+        })?);
+        timer.set_reference(false);
+        let _ = own.set(Rc::downgrade(&timer));
+        Ok(Rest { timer, is_due })
+    }
+
+    /// Something was put in.
+    fn expect(&self) {
+        if !self.is_due.replace(true) {
+            self.timer.start(Self::LOOK);
+        }
+    }
 }
 
 impl Turn {
@@ -117,16 +156,33 @@ impl End {
 
     pub fn send_parts(&self, env: Env, parts: Vec<JsString<'_>>) -> Result<u32> {
         let Some((json, strings)) = parts.split_first() else { return Ok(0) };
-        self.push(Kind::Parts, -1, |bytes| {
-            let mut parts = parts::Writer::new(bytes, count(strings.len()));
+        let pushed = self.push_with(Kind::Parts, -1, |bytes, ring| {
+            let mut parts = parts::Writer::new(bytes, ring, count(strings.len()));
             for string in strings {
-                parts.string(|bytes| append_string(env.raw(), string.raw(), bytes));
+                parts.string(&Value(env.raw(), string.raw()));
             }
             parts.json(|bytes| append_utf8(env.raw(), json.raw(), bytes));
-        })
+        });
+        // Without a timer the memory stays.
+        if let (Some(_), Some(core)) = (&self.ring, &self.core) {
+            match self.rest.get() {
+                Some(rest) => rest.expect(),
+                None => drop(Rest::new(env, core).map(|rest| self.rest.get_or_init(|| rest).expect())),
+            }
+        }
+        pushed
     }
 
     pub fn push(&self, kind: Kind, fd: i32, write: impl FnOnce(&mut Vec<u8>)) -> Result<u32> {
+        self.push_with(kind, fd, |bytes, _| write(bytes))
+    }
+
+    fn push_with(
+        &self,
+        kind: Kind,
+        fd: i32,
+        write: impl FnOnce(&mut Vec<u8>, Option<&mut ring::Writer>),
+    ) -> Result<u32> {
         let (Some(core), Some(turn)) = (&self.core, &self.turn) else {
             return Err(Error::os("sendmsg", Errno::EPIPE).into());
         };
@@ -137,18 +193,20 @@ impl End {
         // The cluster's own messages are few, and somebody waits for each: they do not begin a turn's joining.
         let control = kind == Kind::Control;
         let first = !control && !turn.sent.replace(true);
-        let mut pushed = core.push(kind, descriptor, control || first, write)?;
+        let mut pushed = core.push_with(kind, descriptor, control || first, write)?;
         if first {
             turn.prepare.arm();
         }
         // What one turn joins has not been offered to the kernel yet.
-        if pushed.queued > self.most_queued {
+        if pushed.queued + pushed.shared > self.most_queued {
             pushed = core.flush()?;
         }
         self.update(core, pushed);
-        if pushed.queued > self.most_queued {
-            return Err(Error::QueueFull { queued: pushed.queued, limit: self.most_queued }.into());
+        let queued = pushed.queued + pushed.shared;
+        if queued > self.most_queued {
+            return Err(Error::QueueFull { queued, limit: self.most_queued }.into());
         }
+        // What lies in the ring is no more in the queue than what lies in the socket.
         Ok(count(pushed.queued))
     }
 
@@ -167,7 +225,11 @@ impl End {
                 self.core.as_ref().inspect(|core| core.count_received(&run));
                 let found = match (&run.payloads[..], run.kind, &run.descriptor) {
                     (&[text], Kind::Json, None) if !run.lost => Either4::A(string(env, text)?),
-                    (payloads, Kind::Parts, _) => Either4::B(read_parts(env, payloads)?),
+                    (payloads, Kind::Parts, _) => {
+                        let (parts, shared) = read_parts(env, payloads, self.ring.as_mut())?;
+                        self.core.as_ref().inspect(|core| core.count_shared(shared));
+                        Either4::B(parts)
+                    }
                     _ => Either4::C(messages(env, run, scratch)?),
                 };
                 self.more.set(self.incoming.has_run() || self.budget.get() != Budget::SPENT);

@@ -8,7 +8,8 @@ use napi_derive::napi;
 
 use crate::messages::frame::Kind;
 use crate::messages::incoming::Run;
-use crate::messages::parts;
+use crate::messages::parts::{self, Text};
+use crate::messages::ring;
 use crate::node::text::{string, whole};
 use crate::node::Result;
 
@@ -51,17 +52,31 @@ pub(super) fn messages<'env>(env: Env, run: Run<'_>, scratch: Unknown<'_>) -> Re
     Ok(messages)
 }
 
-/// The text of one JSON array of messages, and the strings that were taken out of them, in a row.
-pub(super) fn read_parts<'a>(env: Env, payloads: &[&[u8]]) -> Result<Vec<Unknown<'a>>> {
+/// The text of one JSON array of messages, and the strings that were taken out of them, in a row; and how many bytes
+/// of them were in the ring.
+pub(super) fn read_parts<'a>(
+    env: Env,
+    payloads: &[&[u8]],
+    ring: Option<&mut ring::Reader>,
+) -> Result<(Vec<Unknown<'a>>, usize)> {
     let mut texts = Vec::with_capacity(payloads.len());
     let mut strings = Vec::new();
     for payload in payloads {
-        let (of_this, text) = parts::read(payload)?;
+        let (of_this, text) = parts::read(payload, ring.as_deref())?;
         texts.push(text);
         strings.extend(of_this);
     }
     let json = string(env, &array(&texts));
-    std::iter::once(json).chain(strings.into_iter().map(|string| whole(env, string))).collect()
+    let shared = strings.iter().filter_map(|string| match string {
+        Text::Shared(shared) => Some(shared.length),
+        _ => None,
+    });
+    let (count, bytes) = shared.fold((0, 0), |(count, bytes), length| (count + 1, bytes + length));
+    let found: Result<_> = std::iter::once(json).chain(strings.into_iter().map(|string| whole(env, string))).collect();
+    if let Some(ring) = ring {
+        ring.take(count);
+    }
+    Ok((found?, bytes))
 }
 
 /// The text of one JSON array of messages.

@@ -7,7 +7,7 @@
 mod end;
 mod found;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,7 +24,9 @@ use super::{function, own, Result};
 use crate::messages::channel::Channel as Core;
 use crate::messages::frame::{Kind, LIMIT};
 use crate::messages::incoming::Incoming;
+use crate::messages::ring;
 use crate::messages::traffic::Traffic;
+use crate::processes::board::Space;
 
 /// Bytes that a message may be longer because of a handle that comes along, and longer than any of the cluster's own.
 const ENVELOPE: usize = 64 * 1024;
@@ -69,7 +71,7 @@ impl Channel {
         let (longest, most_queued, descriptors) = limits.map_or((None, None, None), |limits| {
             (limits.max_message_size, limits.max_queued_bytes, limits.descriptors)
         });
-        let longest = longest.map_or(LIMIT, |longest| LIMIT.min(longest as usize + ENVELOPE));
+        let limit = longest.map_or(LIMIT, |longest| LIMIT.min(longest as usize + ENVELOPE));
         // SAFETY: JavaScript got the number from `fork`, or it was inherited for this, and gives it away.
         let socket = unsafe { own(fd)? };
         let core = Arc::new(Core::new(socket));
@@ -92,12 +94,15 @@ impl Channel {
         let end = End {
             turn: Some(Turn::new(env, &core, &watch)?),
             core: Some(core),
-            incoming: if descriptors == Some(false) { Incoming::of_bytes(longest) } else { Incoming::new(longest) },
+            incoming: if descriptors == Some(false) { Incoming::of_bytes(limit) } else { Incoming::new(limit) },
+            limit,
             watch: Some(watch),
             budget,
             more,
             ended: false,
             most_queued: most_queued.map_or(usize::MAX, |most| most as usize),
+            ring: None,
+            rest: OnceCell::new(),
         };
         Ok(Channel { end: Rc::new(RefCell::new(end)) })
     }
@@ -225,6 +230,8 @@ impl Channel {
         let mut end = self.end.borrow_mut();
         end.turn = None;
         end.watch = None;
+        end.rest.take();
+        end.ring = None;
         // The object is JavaScript's to collect, and V8 does not know how much hangs on it.
         end.incoming.clear();
         // The other end sees it at once, though the descriptor is closed when the loop is done with it.
@@ -238,5 +245,14 @@ impl Channel {
     /// What has gone over it.
     pub(super) fn traffic(&self) -> Option<Arc<Traffic>> {
         self.end.borrow().core.as_ref().map(|core| Arc::clone(core.traffic()))
+    }
+
+    /// Has long strings take memory that both processes have, where there is any: out, and in.
+    pub(super) fn share(&self, out: Space, into: Space) {
+        let mut end = self.end.borrow_mut();
+        if let Some(core) = &end.core {
+            core.share(ring::Writer::new(out));
+            end.ring = Some(ring::Reader::new(into, end.limit));
+        }
     }
 }
