@@ -82,6 +82,18 @@ for (const who of ['the primary', 'a worker']) {
   });
 }
 
+test('one that floods the hub is told that it is too much, and costs nobody else anything', {
+  skip,
+}, async () => {
+  const tooMany = { 'too many': 20_000 - 16_384 };
+  assert.deepEqual(await run('floods', ['SIGKILL']), {
+    refused: [{ channels: tooMany, answers: tooMany, locks: tooMany, requests: tooMany }],
+    'a counter': [{ value: 1, ttl: 0 }],
+    'a lock': ['held'],
+    'its locks': [true],
+  });
+});
+
 test('a channel too many is told so, and the others go on', { skip }, async () => {
   const refused = [
     'Error',

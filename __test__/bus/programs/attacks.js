@@ -21,7 +21,7 @@ const ended = worker => worker.isDead() || once(worker, 'exit');
 const channelOf = cluster => cluster[Symbol.for('rust-cluster.within')].channel;
 
 /** A member that writes what it likes, and answers what it is asked with the bytes of that number. */
-function joinRaw(cluster, answers) {
+function joinRaw(cluster, answers, heard = () => {}) {
   const { read, say: command, PROTOCOL } = part('bus/protocol');
   const native = part('native').load();
   return new Promise(resolve => {
@@ -33,8 +33,10 @@ function joinRaw(cluster, answers) {
           if (typeof found === 'number') return;
           let end = 0;
           for (const length of found.lengths) {
-            const { is, token, data } = read(found.scratch, end, end + length);
-            if (is === 'synced') process.send('has said it');
+            const notice = read(found.scratch, end, end + length);
+            const { is, id, token, data } = notice;
+            heard(notice);
+            if (is === 'synced' && id === 3) process.send('has said it');
             end += length;
             if (token !== undefined) tell(command.answer(token, ...answers[JSON.parse(data.utf8Slice(1))]));
           }
@@ -61,6 +63,10 @@ const NONSENSE = [
 
 /** How many channels a process may have open. */
 const MOST_NAMES = 16_384;
+
+/** More of each than a process may have; and what is flooded with, by the number of its ids in millions. */
+const FLOOD = 20_000;
+const FLOODS = [undefined, 'channels', 'answers', 'locks', 'requests', 'values'];
 
 /** Takes all descriptors that are left. */
 function takeAll() {
@@ -302,6 +308,48 @@ cases({
       const instead = new BroadcastChannel('another');
       say('instead', await instead.ready());
       for (const channel of [instead, ...channels]) channel.close();
+    },
+  },
+
+  floods: {
+    async primary(cluster) {
+      const channel = new BroadcastChannel('silent');
+      channel.answer(() => new Promise(() => {}));
+      await channel.ready();
+      const worker = cluster.fork();
+      const [refused] = await once(worker, 'message');
+      say('refused', refused);
+      // Others are none the worse.
+      const other = new BroadcastChannel('other');
+      await other.ready();
+      say('a counter', await store.increment('mine'));
+      say('a lock', await locks.request('mine', () => 'held'));
+      worker.process.kill('SIGKILL');
+      await ended(worker);
+      // All that it held is free.
+      say('its locks', await locks.request('3000000', { ifAvailable: true }, lock => lock !== null));
+      other.close();
+      channel.close();
+    },
+    async worker(cluster) {
+      const refused = {};
+      const { tell, command } = await joinRaw(cluster, [], ({ is, id, why }) => {
+        if (is === 'refused') {
+          const kind = FLOODS[Math.floor(id / 1e6)];
+          refused[kind] ??= {};
+          refused[kind][why] = (refused[kind][why] ?? 0) + 1;
+        }
+        if (is === 'synced' && id === 1) process.send(refused);
+      });
+      for (let i = 0; i < FLOOD; i++) {
+        tell(command.subscribe(1e6 + i, `${1e6 + i}`));
+        tell(command.serve(2e6 + i, `${2e6 + i}`));
+        tell(command.lock(3e6 + i, 0, `${3e6 + i}`));
+        tell(command.ask(4e6 + i, 2, 0xffff_ffff, 'silent', json(i)));
+        // These are kept, until what is newer needs their room.
+        tell(command.set(5e6 + i, 0, `${5e6 + i}`, json('x'.repeat(4000))));
+      }
+      tell(command.sync(1));
     },
   },
 
