@@ -187,6 +187,35 @@ fn what_is_kept_of_all_is_bounded() {
     assert!(written(&merge).contains("\"} 10\n"), "what was forgotten has begun anew");
 }
 
+#[test]
+fn a_sum_of_any_numbers_is_a_number() {
+    let text = |sum: f64, all: u64| format!("# TYPE s summary\ns_sum {sum:e}\ns_count {all}\n");
+    let mut merge = of(&[(1, 0, &text(f64::MAX, 1)), (2, 1, &text(f64::MAX, 1))]);
+    for (all, sum) in (2..).zip([f64::MIN, f64::MAX, f64::MIN, -0.0]) {
+        merge.take(1, text(sum, all).as_bytes()).unwrap();
+        let sum = value_of(&written(&merge), "s_sum").unwrap();
+        assert!(sum.is_finite(), "{sum}");
+    }
+    assert_eq!(value_of(&written(&merge), "s_count"), Some(6.0));
+}
+
+#[test]
+fn a_histogram_has_no_more_parts_than_there_is_room_for() {
+    let buckets = |first: u32| -> String {
+        let bucket = |le| format!("h_bucket{{le=\"{le}\"}} 1\n");
+        std::iter::once("# TYPE h histogram\n".into()).chain((first..first + 900).map(bucket)).collect()
+    };
+    let mut merge = of(&[(1, 0, &buckets(0))]);
+    for first in [900, 1800] {
+        merge.take(1, buckets(first).as_bytes()).unwrap();
+    }
+    let out = written(&merge);
+    assert_eq!(out.matches("h_bucket").count(), 1000);
+    // What is there counts on.
+    merge.take(1, b"# TYPE h histogram\nh_bucket{le=\"0\"} 3\n").unwrap();
+    assert_eq!(value_of(&written(&merge), "h_bucket{le=\"0\"}"), Some(3.0));
+}
+
 /// What may happen.
 #[derive(Debug, Clone)]
 enum Step {
