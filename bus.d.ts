@@ -116,17 +116,17 @@ export declare const locks: {
 /**
  * Waits until this process leads, calls the function, and leads until what that returns has settled: one process of the cluster
  * at a time. The signal tells that it is to stop: because the worker is to leave, because `options.signal` says so, or because
- * the primary has ended.
+ * the primary has ended. Resolves to what that function returns; to undefined if the worker leaves before it leads.
  */
 export declare function leader<T>(
   name: string,
   lead: (signal: AbortSignal) => T | PromiseLike<T>,
-): Promise<T>;
+): Promise<T | undefined>;
 export declare function leader<T>(
   name: string,
   options: { signal?: AbortSignal },
   lead: (signal: AbortSignal) => T | PromiseLike<T>,
-): Promise<T>;
+): Promise<T | undefined>;
 
 /**
  * Values and counters that all processes share. They live in the primary, outside of its JavaScript, and end with it. 64 MiB are

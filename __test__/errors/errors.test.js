@@ -218,6 +218,7 @@ const EXCEPTIONS = {
   "if (error.code !== 'EEXIST') throw error;": 'what the kernel says of a folder of ours',
   "if (error.code !== 'ERR_RUST_CLUSTER_BUS_GONE') process.emitWarning(error);":
     'what lib/bus says to Socket.IO, which keeps it to itself',
+  'if (reason !== left) throw reason;': 'what a function of the program has thrown',
   "if (error.code === 'ERR_RUST_CLUSTER_NAME_TAKEN') throw error;": 'what was made in the same file',
   "if (error.code !== 'ERR_RUST_CLUSTER_NO_CONTROL') throw error;":
     'what was made in lib/supervisor/control_socket.js',

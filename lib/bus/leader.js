@@ -24,7 +24,8 @@ cluster[WITHIN]?.onleave.push(() => {
 
 /**
  * Waits until this process leads, and calls `lead`: it leads until what that returns has settled. The signal tells that it
- * is to stop: the worker leaves, `signal` says so, or there is no hub any more.
+ * is to stop: the worker leaves, `signal` says so, or there is no hub any more. Resolves to undefined in a worker that leaves
+ * and does not lead.
  * @param {string} name
  * @param {{ signal?: AbortSignal }} options
  * @param {(signal: AbortSignal) => any} lead
@@ -40,7 +41,8 @@ async function leader(name, options, lead) {
     else other.addEventListener('abort', abort, { once: true });
     return () => other.removeEventListener('abort', abort);
   };
-  const leave = () => end.abort(errors.workerLeaves());
+  const left = errors.workerLeaves();
+  const leave = () => end.abort(left);
   leaders.add(leave);
   if (leaving) leave();
   const letGo = signal && endWith(signal);
@@ -49,6 +51,9 @@ async function leader(name, options, lead) {
       endWith(lost);
       return lead(end.signal);
     });
+  } catch (reason) {
+    // Others lead from now on, and nobody has failed.
+    if (reason !== left) throw reason;
   } finally {
     leaders.delete(leave);
     letGo?.();
