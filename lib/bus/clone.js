@@ -15,7 +15,31 @@ const JSON_TEXT = Buffer.from([1]);
 const V8 = Buffer.from([2]);
 
 class Serializer extends DefaultSerializer {
-  _getDataCloneError = errors.notCloned;
+  /** V8 calls it, and Node's code calls it with `new`. */
+  _getDataCloneError = function DataCloneError(message) {
+    return errors.notCloned(message);
+  };
+
+  /** Without it V8 throws an error of another name. */
+  _getSharedArrayBufferId() {
+    throw errors.notCloned('#<SharedArrayBuffer> could not be cloned.');
+  }
+
+  _writeHostObject(object) {
+    if (ArrayBuffer.isView(object) && isDetached(object))
+      throw errors.notCloned('An ArrayBuffer is detached and could not be cloned.');
+    super._writeHostObject(object);
+  }
+}
+
+/** Node 20 has no `detached`. Nobody can make a view of what is. */
+function isDetached({ buffer }) {
+  if (buffer.byteLength > 0) return false;
+  try {
+    return !new Uint8Array(buffer);
+  } catch {
+    return true;
+  }
 }
 
 /** @returns {string | undefined} JSON, if it makes a copy that nobody can tell from V8's */

@@ -2,6 +2,7 @@
 
 // What processes say to each other over the bus. No case sleeps: each waits for what another process has done.
 
+const { createSecretKey } = require('node:crypto');
 const diagnostics = require('node:diagnostics_channel');
 const { once } = require('node:events');
 const { setImmediate: turn } = require('node:timers/promises');
@@ -204,7 +205,14 @@ cases({
         // biome-ignore lint/complexity/noArguments: they look like any object else
         return arguments;
       })(1);
-      for (const bad of [() => {}, { deep: Symbol('x') }, new WeakMap(), theirs]) {
+      const detached = new Uint8Array(4);
+      structuredClone(detached.buffer, { transfer: [detached.buffer] });
+      const ofNode = [
+        new SharedArrayBuffer(4),
+        new MessageChannel().port1,
+        createSecretKey(Buffer.from('k')),
+      ];
+      for (const bad of [() => {}, { deep: Symbol('x') }, new WeakMap(), theirs, { detached }, ...ofNode]) {
         try {
           channel.postMessage(bad);
         } catch (error) {
