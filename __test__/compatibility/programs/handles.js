@@ -247,9 +247,9 @@ function send(target, finished) {
   sendAll(target, process.env.KINDS.split(';'), () => target.send({ end: true }, finished));
 }
 
-/** How many handles go at once, and how many times. */
-const WAVE = 1000;
-const WAVES = 3;
+/** How many handles go at once, and how many times: no process has more than 1024 descriptors, both ways at once. */
+const WAVE = 400;
+const WAVES = 5;
 
 /** Thousands of handles, each between two messages. */
 function sendThousands(target, finished, from = 0) {
