@@ -1,11 +1,13 @@
-//! What a message costs in allocations, at both ends of a channel: a guard that no noise of a machine reaches. A
-//! test program of its own, since the allocator and the spare buffers are the process's.
+//! What a message costs in allocations, at both ends of a channel, and the choice of a connection's worker: a guard that no
+//! noise of a machine reaches. A test program of its own, since the allocator and the spare buffers are the process's.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::SockType;
+use rust_cluster::connections::policy::{Load, Rotation, BUSY};
 use rust_cluster::messages::channel::Channel;
 use rust_cluster::messages::frame::{Kind, LIMIT};
 use rust_cluster::messages::incoming::{Incoming, Read};
@@ -14,14 +16,16 @@ use rust_cluster::os::socket;
 #[global_allocator]
 static COUNTED: Counted = Counted;
 
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-static BYTES: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// Allocations of this thread, and their bytes: those of others, as the harness is one, are not the test's.
+    static MADE: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
 
 struct Counted;
 
 fn count(bytes: usize) {
-    CALLS.fetch_add(1, Ordering::Relaxed);
-    BYTES.fetch_add(bytes, Ordering::Relaxed);
+    let (calls, all) = MADE.get();
+    MADE.set((calls + 1, all + bytes));
 }
 
 // SAFETY: every call is the system allocator's, as it came.
@@ -70,9 +74,15 @@ fn cost(messages: usize, size: usize) -> (usize, usize) {
         }
     };
     turn();
-    let before = (CALLS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
-    turn();
-    (CALLS.load(Ordering::Relaxed) - before.0, BYTES.load(Ordering::Relaxed) - before.1)
+    made_by(turn)
+}
+
+/// Allocations, and their bytes.
+fn made_by(act: impl FnOnce()) -> (usize, usize) {
+    let before = MADE.get();
+    act();
+    let after = MADE.get();
+    (after.0 - before.0, after.1 - before.1)
 }
 
 #[test]
@@ -81,4 +91,18 @@ fn messages_cost_few_allocations() {
     assert!(calls < 100 && bytes < 200_000, "{calls} allocations of {bytes} bytes for 1,000 small messages");
     let (calls, bytes) = cost(1, 1_000_000);
     assert!(calls < 10 && bytes < 10_000, "{calls} allocations of {bytes} bytes for a message of 1 MB");
+}
+
+#[test]
+fn the_choice_of_a_worker_costs_none_however_busy_they_are() {
+    let mut rotation = Rotation::default();
+    (1..=8).for_each(|worker| rotation.add(worker));
+    let mut choose = |wait: Duration| {
+        for _ in 0..100 {
+            let load = |worker| Some(Load { takes: worker > 1, wait: wait * worker });
+            assert!(rotation.next_least_busy(Instant::now(), load).is_some());
+        }
+    };
+    choose(BUSY);
+    assert_eq!([Duration::ZERO, BUSY / 3, BUSY * 2].map(|wait| made_by(|| choose(wait))), [(0, 0); 3]);
 }

@@ -73,6 +73,8 @@ pub struct Rotation {
     line: VecDeque<WorkerId>,
     /// How many at the head of the line are busy, and when they were looked at: they stay there while others are chosen.
     busy: Option<(usize, Instant)>,
+    /// Room for places in the line, and how long one waits there: a choice allocates nothing.
+    taking: Vec<(usize, Duration)>,
 }
 
 impl Rotation {
@@ -131,9 +133,10 @@ impl Rotation {
         if let Some(id) = self.next_behind_busy(now, &mut load) {
             return Some(id);
         }
+        let Rotation { line, taking, .. } = self;
         let mut takes_nothing = None;
-        let mut taking = Vec::new();
-        for (position, worker) in self.line.iter().enumerate() {
+        taking.clear();
+        for (position, worker) in line.iter().enumerate() {
             match load(*worker) {
                 Some(Load { takes: true, wait }) if taking.is_empty() && wait <= BUSY => return self.choose(position),
                 Some(Load { takes: true, wait }) => {
