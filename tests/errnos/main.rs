@@ -35,6 +35,7 @@ const CALLS: &[(&str, c_long, &[Errno])] = &[
     ("getsockopt", libc::SYS_getsockopt, &[Errno::ENOTSOCK, Errno::ENOPROTOOPT]),
     ("ioctl", libc::SYS_ioctl, &[Errno::ENOTTY, Errno::EINVAL]),
     ("listen", libc::SYS_listen, &[Errno::EADDRINUSE, Errno::EOPNOTSUPP]),
+    ("madvise", libc::SYS_madvise, MADVISE),
     (
         "memfd_create",
         libc::SYS_memfd_create,
@@ -103,6 +104,8 @@ const SEND: &[Errno] = &[
 
 const PIDFD_OPEN: &[Errno] =
     &[Errno::EINVAL, Errno::EMFILE, Errno::ENFILE, Errno::ENODEV, Errno::ENOMEM, Errno::ENOSYS, Errno::EPERM];
+
+const MADVISE: &[Errno] = &[Errno::EAGAIN, Errno::EFAULT, Errno::EINVAL, Errno::ENOMEM, Errno::EPERM];
 
 const EXEC: &[Errno] = &[
     Errno::E2BIG,

@@ -4,6 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::ptr::NonNull;
 use std::sync::mpsc::{self, Sender};
 
 use nix::errno::Errno;
@@ -16,6 +17,8 @@ use rust_cluster::connections::policy::Dispatch;
 use rust_cluster::messages::channel::Channel;
 use rust_cluster::messages::frame::{Kind, LIMIT};
 use rust_cluster::messages::incoming::Incoming;
+use rust_cluster::messages::parts::{self, Source, Text};
+use rust_cluster::messages::ring;
 use rust_cluster::os::error::{Error, Result};
 use rust_cluster::os::socket;
 use rust_cluster::processes::board::{self, Board};
@@ -54,6 +57,7 @@ pub const WAYS: &[(&str, Way)] = &[
     ("accept at a path and hand over", accept_at_a_path),
     ("take from the queue", take),
     ("send and receive", converse),
+    ("send long strings", send_long_strings),
 ];
 
 /// Something that was to come never did.
@@ -250,6 +254,74 @@ fn converse(_: &Outside) -> Result<()> {
         }
     }
     if (&numbers[..], descriptors) == (&[0, 1, 2], 1) {
+        Ok(())
+    } else {
+        Err(never("a message"))
+    }
+}
+
+/// A string that is always the same.
+struct Long;
+
+impl Long {
+    const UNITS: usize = 100_000;
+}
+
+// SAFETY: it writes what it says, and nothing beyond.
+unsafe impl Source for Long {
+    fn units(&self) -> usize {
+        Self::UNITS
+    }
+
+    unsafe fn narrow(&self, room: NonNull<u8>, length: usize) -> bool {
+        // SAFETY: there is so much room.
+        unsafe { room.write_bytes(b'x', length) };
+        true
+    }
+
+    unsafe fn wide(&self, _: NonNull<u16>, _: usize) {
+        unreachable!("it is Latin-1");
+    }
+}
+
+/// Through shared memory, if there is any; else through the socket.
+fn send_long_strings(_: &Outside) -> Result<()> {
+    let (board, memory) = Board::new()?;
+    let theirs = Board::open(&memory)?;
+    let (near, far) = socket::pair(SockType::Stream)?;
+    let (channel, mut incoming) = (Channel::new(near), Incoming::new(LIMIT));
+    let mut reader = theirs.spaces().map(|(_, space)| ring::Reader::new(space, LIMIT));
+    if let Some((_, space)) = board.spaces() {
+        channel.share(ring::Writer::new(space));
+    }
+    let mut received = 0;
+    for _ in 0..3 {
+        channel.push_with(Kind::Parts, None, true, |bytes, ring| {
+            let mut parts = parts::Writer::new(bytes, ring, 1);
+            parts.string(&Long);
+            parts.json(|bytes| bytes.extend_from_slice(b"[0]"));
+        })?;
+        for _ in 0..10 {
+            channel.flush()?;
+            incoming.read(far.as_fd())?;
+            while let Some(run) = incoming.next_run()? {
+                for payload in &run.payloads {
+                    let (strings, json) = parts::read(payload, reader.as_ref())?;
+                    assert_eq!((strings.len(), json), (1, &b"[0]"[..]));
+                    let (bytes, shared) = match strings[0] {
+                        // SAFETY: within the ring, and nobody writes there until it is taken.
+                        Text::Shared(it) => (unsafe { std::slice::from_raw_parts(it.start.as_ptr(), it.length) }, 1),
+                        Text::Latin1(bytes) => (bytes, 0),
+                        Text::Utf16(_) => unreachable!("it is Latin-1"),
+                    };
+                    assert!(bytes.len() == Long::UNITS && bytes.iter().all(|byte| *byte == b'x'));
+                    reader.iter_mut().for_each(|reader| reader.take(shared));
+                    received += 1;
+                }
+            }
+        }
+    }
+    if received == 3 {
         Ok(())
     } else {
         Err(never("a message"))
