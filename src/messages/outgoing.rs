@@ -117,7 +117,7 @@ impl Outgoing {
             self.bytes.truncate(header);
             self.bytes.shrink_to(FLUSH_AT);
             if let Some(ring) = &mut self.ring {
-                ring.take_back(ring.count().saturating_sub(strings));
+                ring.take_back(strings);
             }
             return Err(Error::MessageTooLarge { length, limit: LIMIT });
         }

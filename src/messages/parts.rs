@@ -127,20 +127,23 @@ fn append(bytes: &mut Vec<u8>, string: &impl Source) -> bool {
 /// Reads the parts of a message: its strings, and the JSON text.
 ///
 /// # Errors
-/// [`Error::BadParts`] when the lengths do not add up, or a string lies where the ring has none.
+/// [`Error::BadParts`] when the lengths do not add up, or a string lies where the ring has none;
+/// [`Error::FrameTooLarge`] when all of it together is longer than a message may be.
 pub fn read<'a>(payload: &'a [u8], ring: Option<&'a ring::Reader>) -> Result<(Vec<Text<'a>>, &'a [u8])> {
     let bad = || Error::BadParts { length: payload.len() };
     let (count, rest) = number(payload).ok_or_else(bad)?;
     let table = (count as usize).checked_mul(NUMBER).ok_or_else(bad)?;
     let (mut lengths, mut rest) = rest.split_at_checked(table).ok_or_else(bad)?;
     let mut strings = Vec::new();
-    let mut left = ring.map_or(0, ring::Reader::longest);
+    let mut shared = 0;
     while let Some((length, more)) = number(lengths) {
         if length & RING != 0 {
             let (start, after) = number(rest).ok_or_else(bad)?;
             let place = Place { start, length: length & !(WIDE | RING), wide: length & WIDE != 0 };
-            left = left.checked_sub(place.length as usize).ok_or_else(bad)?;
-            strings.push(Text::Shared(ring.and_then(|ring| ring.at(place)).ok_or_else(bad)?));
+            let ring = ring.ok_or_else(bad)?;
+            shared += place.length as usize;
+            ring.admit(shared, payload.len())?;
+            strings.push(Text::Shared(ring.at(place).ok_or_else(bad)?));
             (lengths, rest) = (more, after);
             continue;
         }

@@ -44,6 +44,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{fence, Ordering};
 
 use crate::messages::parts::{Source, MORE};
+use crate::os::error::{Error, Result};
 use crate::os::sync::pause;
 use crate::processes::board::Space;
 
@@ -150,17 +151,19 @@ impl Writer {
         self.unmarked = 0;
     }
 
-    /// Takes back what was put in last: so many strings, whose marks nobody will get.
-    pub fn take_back(&mut self, strings: usize) {
-        for _ in 0..strings {
-            let (start, end) = self.held.pop_back().unwrap_or_default();
+    /// Takes back what was put in after so many strings: nobody will get the marks of those.
+    pub fn take_back(&mut self, after: u32) {
+        for _ in 0..self.count().wrapping_sub(after) {
+            // A receiver may have counted them all the same.
+            let Some((start, end)) = self.held.pop_back() else { break };
             self.held_bytes -= end - start;
         }
     }
 
-    /// Strings that are held.
-    pub fn count(&self) -> usize {
-        self.held.len()
+    /// Strings that were put in so far. What is taken meanwhile does not change it.
+    pub fn count(&self) -> u32 {
+        // No more are held than a ring has room for.
+        self.taken.wrapping_add(self.held.len() as u32)
     }
 
     /// Gives the memory back, if nothing was put in since the last call, and all is taken. Whether none is left.
@@ -229,8 +232,6 @@ impl Writer {
             self.broken = true;
             self.held.clear();
             self.held_bytes = 0;
-        }
-        if self.broken {
             return;
         }
         self.held_bytes -= self.held.drain(..more).map(|(start, end)| end - start).sum::<usize>();
@@ -259,15 +260,22 @@ pub struct Shared<'a> {
 }
 
 impl Reader {
-    /// Opens the ring: from now on strings are put in. Those of one message have no more than `longest` bytes.
+    /// Opens the ring: from now on strings are put in. A message has no more than `longest` bytes, with its strings.
     pub fn new(space: Space, longest: usize) -> Self {
         space.said().open.store(1, Ordering::Release);
-        Reader { space, taken: 0, longest: longest.min(SIZE) }
+        Reader { space, taken: 0, longest }
     }
 
-    /// Bytes that the strings of one message have at most.
-    pub fn longest(&self) -> usize {
-        self.longest
+    /// Whether a message may have so many bytes in the ring, and so many beside.
+    ///
+    /// # Errors
+    /// [`Error::FrameTooLarge`].
+    pub fn admit(&self, shared: usize, beside: usize) -> Result<()> {
+        let (length, limit) = (shared.saturating_add(beside), self.longest);
+        match shared > SIZE || length > limit {
+            true => Err(Error::FrameTooLarge { length, limit: limit.min(beside.saturating_add(SIZE)) }),
+            false => Ok(()),
+        }
     }
 
     /// The string of a mark; none lies outside, or has half a unit.

@@ -2,6 +2,7 @@ use super::*;
 use crate::messages::parts::{self, Text};
 use crate::messages::testing::{ring_ends as ends, sent, Sent};
 use crate::processes::board::Board;
+use nix::sys::mman::{mprotect, ProtFlags};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::slice;
@@ -135,8 +136,18 @@ fn one_message_has_no_more_strings_than_a_ring_or_than_it_may_have() {
     };
     let (board, _memory) = Board::new().unwrap();
     for (longest, most) in [(usize::MAX, SIZE as u32), (5000, 5000)] {
-        let reader = Reader::new(board.spaces().unwrap().0, longest);
-        let read = |count, length| parts::read(&mark(count, length), Some(&reader)).is_ok();
+        let read = |count, length| {
+            let payload = mark(count, length);
+            // What travels beside counts as well.
+            let reader = Reader::new(board.spaces().unwrap().0, longest.saturating_add(payload.len()));
+            match parts::read(&payload, Some(&reader)) {
+                Err(Error::FrameTooLarge { length, limit }) => {
+                    assert!(length > limit && limit <= most as usize + payload.len());
+                    false
+                }
+                read => read.map(|_| true).unwrap(),
+            }
+        };
         assert!(read(1, most) && read(4, most / 4) && read(0, 0));
         assert!(!read(1, most + 1) && !read(5, most / 4) && !read(1000, most));
     }
@@ -166,12 +177,46 @@ fn what_is_taken_back_was_never_there() {
     let before = writer.count();
     writer.put(&sent(LEAST, 2)).unwrap();
     writer.put(&sent(LEAST, 3)).unwrap();
-    writer.take_back(writer.count() - before);
+    writer.take_back(before);
     assert_eq!((writer.count(), writer.held()), (before, held));
     let second = writer.put(&sent(LEAST, 4)).unwrap();
     assert!(is(&reader, first, sent(300_000, 1)) && is(&reader, second, sent(LEAST, 4)));
     reader.take(2);
     assert!(writer.put(&sent(LEAST, 5)).is_some(), "what it counts is what it was given");
+}
+
+#[test]
+fn what_is_taken_back_is_what_was_put_in_last_though_others_were_taken_meanwhile() {
+    let (mut writer, mut reader) = ends();
+    let places = [1, 2, 3].map(|number| writer.put(&sent(LEAST, number)).unwrap());
+    let before = writer.count();
+    reader.take(2);
+    writer.put(&sent(LEAST, 4)).unwrap();
+    writer.take_back(before);
+    let third = places[2].start as usize;
+    assert_eq!(writer.held, [(third, third + LEAST)]);
+    assert!(is(&reader, places[2], sent(LEAST, 3)));
+    reader.take(1);
+    assert_eq!(writer.put(&sent(LEAST, 5)).unwrap().start, 0, "it is empty again");
+}
+
+#[test]
+fn where_memory_is_refused_what_lies_there_is_taken_and_goes_back_all_the_same() {
+    let (mut writer, mut reader) = ends();
+    let both = [sent(STEP / 2, 1), sent(300_000, 2)];
+    let places = both.map(|sent| writer.put(&sent).unwrap());
+    let rest = writer.populated;
+    let more = writer.space.strings();
+    // SAFETY: the part of the mapping that nobody has touched. The kernel has no memory for what nobody may write.
+    unsafe { mprotect(more.byte_add(rest).cast(), SIZE - rest, ProtFlags::PROT_READ).unwrap() };
+    assert_eq!(writer.put(&sent(NEAR, 3)), None);
+    assert!(places.iter().zip(both).all(|(place, sent)| is(&reader, *place, sent)));
+    assert!(writer.held() > 0 && !writer.rest());
+    reader.take(2);
+    assert_eq!(writer.held(), 0);
+    writer.rest();
+    assert!(writer.rest());
+    assert_eq!(writer.populated, 0);
 }
 
 #[test]
