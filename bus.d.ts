@@ -3,18 +3,24 @@
 /** Where a process is: the slot that its worker fills, or the primary. */
 export type Place = number | 'primary';
 
+/** A process of another machine, from which messages come by a bridge. */
+export interface RemotePlace {
+  machine: string;
+  slot: Place;
+}
+
 /** A message as it arrives, and who has posted it. */
 export interface BusMessageEvent<T = any> extends Event {
   /** The copy of what was posted. */
   readonly data: T;
   /** Who has posted it. */
-  readonly from: Place;
+  readonly from: Place | RemotePlace;
 }
 
-/** This process did not read in time, and has missed messages. */
+/** This process has missed messages: it did not read in time, or they were lost between machines. */
 export interface GapEvent extends Event {
-  /** How many. */
-  readonly missed: number;
+  /** How many. Undefined: nobody knows, since the broker was away. */
+  readonly missed: number | undefined;
 }
 
 /** How a request is made. */
@@ -145,3 +151,85 @@ export declare const store: {
   /** Whether something was removed. */
   delete(key: string): Promise<boolean>;
 };
+
+/** What a bridge says and hears by: three functions and a status. */
+export interface BridgeTransport {
+  /** Whether the broker is there. */
+  readonly connected: boolean;
+  /** Bytes that the broker takes at once. */
+  readonly limit?: number;
+  /** Sends. A promise, if there is one, resolves when the broker has it: what was not confirmed waits, and is bounded. */
+  publish(subject: string, bytes: Buffer): void | PromiseLike<unknown>;
+  /**
+   * Calls `heard` with what arrives from now on. Called again, of the same subjects, after each reconnect. A promise resolves
+   * when the broker knows.
+   */
+  subscribe(subject: string, heard: (bytes: Uint8Array) => void): void | PromiseLike<unknown>;
+  /** Lets go of all subscriptions, and of what else it has. No event after that. */
+  close(): void | PromiseLike<unknown>;
+  /** `connected` has become true. */
+  on(event: 'connected', listener: () => void): unknown;
+  /** `connected` has become false. */
+  on(event: 'disconnected', listener: (reason?: unknown) => void): unknown;
+  /** Something has failed. */
+  on(event: 'error', listener: (error: any) => void): unknown;
+  removeListener(event: string, listener: (...args: any[]) => void): unknown;
+}
+
+/** How a machine is joined to others. */
+export interface BridgeOptions {
+  /** What subjects at the broker begin with, an application's own. Default: `'rust-cluster'`. */
+  prefix?: string;
+  /** What others know this machine by. Default: the name of the host. */
+  machine?: string;
+  /** The names of the channels that are bridged. */
+  channels: string[];
+}
+
+/** What went wrong, and how many messages were dropped for it, since it was last told. */
+export interface BridgeError extends Error {
+  code: string;
+  messages: number;
+}
+
+/** What a bridge has done, in messages. */
+export interface BridgeFigures {
+  sent: number;
+  received: number;
+  /** Of other machines, as their numbers tell. */
+  missed: number;
+  /** That came twice, and were dropped. */
+  repeated: number;
+  /** For which error, by its code. */
+  dropped: Record<string, number>;
+  /** Bytes that wait for the broker. */
+  waiting: number;
+}
+
+/** The channels of this machine, joined with those of others. */
+export interface Bridge {
+  readonly connected: boolean;
+  figures(): BridgeFigures;
+  /** Resolves when the broker is there, and knows of the channels. */
+  ready(): Promise<void>;
+  /** No more is told or heard. The broker's client stays connected. */
+  close(): Promise<void>;
+  on(event: 'connected', listener: () => void): this;
+  on(event: 'disconnected', listener: (reason?: unknown) => void): this;
+  /** Messages of other machines are missing; `missed` and `machine` undefined: nobody knows how many, since the broker was away. */
+  on(
+    event: 'gap',
+    listener: (gap: { channel: string; machine: string | undefined; missed: number | undefined }) => void,
+  ): this;
+  /** Where nobody listens, it is a warning of the process. */
+  on(event: 'error', listener: (error: BridgeError) => void): this;
+  once: this['on'];
+  off(event: string, listener: (...args: any[]) => void): this;
+}
+
+/**
+ * Joins the channels of this cluster with those of other machines. Called in the primary.
+ *
+ * @throws `ERR_RUST_CLUSTER_BRIDGE_PRIMARY` elsewhere
+ */
+export declare function bridge(transport: BridgeTransport, options: BridgeOptions): Bridge;

@@ -8,4 +8,7 @@ const { leader } = require('./lib/bus/leader');
 const { locks } = require('./lib/bus/locks');
 const { store } = require('./lib/bus/store');
 
-module.exports = { BroadcastChannel, leader, locks, store };
+/** Loaded by the primary that has one. */
+const bridge = (transport, options) => require('./lib/bus/bridge').bridge(transport, options);
+
+module.exports = { BroadcastChannel, bridge, leader, locks, store };

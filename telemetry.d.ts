@@ -1,7 +1,7 @@
 // Types of rust-cluster/telemetry.
 
 import type { Address } from 'node:cluster';
-import type { Place } from './bus';
+import type { Place, RemotePlace } from './bus';
 import type { Worker } from './index';
 
 /** An address of the Internet. */
@@ -57,7 +57,7 @@ export interface DiagnosticsMessages {
   'rust-cluster:reload:end': { name: string; replaced?: number; why?: string; slot?: number };
   'rust-cluster:bus:publish': { name: string; data: unknown };
   'rust-cluster:bus:deliver':
-    | { name: string; from: Place; data: unknown }
-    | { name: string; from: Place; error: Error };
-  'rust-cluster:bus:gap': { name: string; missed: number };
+    | { name: string; from: Place | RemotePlace; data: unknown }
+    | { name: string; from: Place | RemotePlace; error: Error };
+  'rust-cluster:bus:gap': { name: string; missed: number | undefined };
 }

@@ -415,6 +415,68 @@ module.exports = {
   busGone: () => nodeError(Error, 'ERR_RUST_CLUSTER_BUS_GONE', 'The primary has ended, and the bus with it'),
   busRefused: why =>
     nodeError(Error, 'ERR_RUST_CLUSTER_BUS_REFUSED', REFUSALS[why] ?? `The bus has refused: ${why}`),
+  bridgeElsewhere: () =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_BRIDGE_PRIMARY',
+      'bridge() was called in a worker, or in a thread. One process of a machine is connected to the broker, the primary: ' +
+        'call it there, and the channels of all its workers reach other machines',
+    ),
+  badTransport: (name, value) => invalidArgType(`transport.${name}`, 'of type function', value),
+  badTransportObject: value =>
+    invalidArgType('transport', 'an EventEmitter with the functions of a transport', value),
+  badBridgeOption: (name, expected, value) =>
+    nodeError(
+      TypeError,
+      'ERR_INVALID_ARG_VALUE',
+      `The property 'options.${name}' must be ${expected}. Received ${inspect(value)}`,
+    ),
+  bridgeFailed: (what, cause) =>
+    Object.assign(nodeError(Error, 'ERR_RUST_CLUSTER_BRIDGE_BROKER', `${what}: ${cause?.message ?? cause}`), {
+      cause,
+    }),
+  bridgeRefused: cause =>
+    Object.assign(
+      nodeError(
+        Error,
+        'ERR_RUST_CLUSTER_BRIDGE_REFUSED',
+        `The broker refuses this client: ${cause.message}. Look at its user, password and permissions: it has to publish to ` +
+          'and subscribe to what begins with the prefix of the bridge',
+      ),
+      { cause },
+    ),
+  /** The older package has words for it, the newer one errors. */
+  ofNats: cause => (cause instanceof Error ? cause : new Error(`${cause}`)),
+  natsGaveUp: cause =>
+    Object.assign(new Error('it has ended for good: connect with maxReconnectAttempts: -1'), { cause }),
+  bridgeGarbage: prefix =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_BRIDGE_GARBAGE',
+      `Something arrived from the broker below ${inspect(prefix)} that no bridge has written, and was dropped. Give each ` +
+        'application a prefix of its own',
+    ),
+  bridgeVersion: (machine, what, theirs, ours) =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_BRIDGE_VERSION',
+      `${machine ? `Machine ${inspect(machine)}` : 'Another machine'} writes version ${theirs} of ${what}, and this one reads ` +
+        `${ours}: what it says was dropped. Run the same releases on all machines`,
+    ),
+  bridgeFull: limit =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_BRIDGE_FULL',
+      `Messages were not told to other machines: more than ${limit} bytes wait for the broker, or the primary's JavaScript ` +
+        'did not turn for too long. The others get a gap',
+    ),
+  bridgeTooLarge: (size, limit) =>
+    nodeError(
+      RangeError,
+      'ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE',
+      `A message of ${size} bytes was not told to other machines: the broker's limit is ${limit}. Share it in pieces, or ` +
+        'raise what the broker takes',
+    ),
   unanswered: (how, topic, from) =>
     nodeError(Error, ...UNANSWERED[how](topic, from === 'primary' ? 'the primary' : `slot ${from}`)),
 };

@@ -33,8 +33,10 @@ const TEXTS = new Map(
 /** Those that only who uses the command sees. */
 const OF_COMMAND = DOCUMENT.match(/^## When `rust-cluster` runs\n(.*?)^## /ms)[1].match(OWN);
 
-/** Those of the bus, some of which its types name. */
-const OF_BUS = DOCUMENT.match(/^## When processes talk to each other\n(.*?)^## /ms)[1].match(OWN);
+/** Those of the bus and its bridges, some of which its types name. */
+const OF_BUS = DOCUMENT.match(
+  /^## When processes talk to each other\n(.*?)^## When a worker is broken\n/ms,
+)[1].match(OWN);
 
 /** What all errors of a broken worker say, with REASON in the place of what each says. */
 const [, FRAME] = DOCUMENT.match(/```text\n([^`]*REASON[^`]*)```/);
@@ -155,6 +157,12 @@ const PROVOKE = {
   ERR_RUST_CLUSTER_BUS_GONE: () => overBus('BUS_GONE'),
   ERR_RUST_CLUSTER_BUS_FULL: () => overBus('BUS_FULL'),
   ERR_RUST_CLUSTER_BUS_REFUSED: () => overBus('BUS_REFUSED'),
+  ...Object.fromEntries(
+    ['PRIMARY', 'BROKER', 'REFUSED', 'GARBAGE', 'VERSION', 'FULL'].map(what => [
+      `ERR_RUST_CLUSTER_BRIDGE_${what}`,
+      () => node([path.join(PROGRAMS, 'bridge.js'), what]),
+    ]),
+  ),
   ERR_RUST_CLUSTER_UNNOTIFIED: () =>
     node([
       '-e',

@@ -9,7 +9,7 @@
 class MessageEvent extends Event {
   /**
    * @param {'message' | 'messageerror'} type
-   * @param {number | 'primary'} from who has posted it
+   * @param {number | 'primary' | { machine: string, slot: number | 'primary' }} from who has posted it
    * @param {any} data
    */
   constructor(type, from, data) {
@@ -39,9 +39,9 @@ class MessageEvent extends Event {
   }
 }
 
-/** This process has missed messages: it did not read them in time. */
+/** This process has missed messages: it did not read them in time, or they were lost between machines. */
 class GapEvent extends Event {
-  /** @param {number} missed how many */
+  /** @param {number} [missed] how many; undefined: nobody knows */
   constructor(missed) {
     super('gap');
     this.missed = missed;

@@ -6,7 +6,7 @@ const cluster = require('node:cluster');
 
 const errors = require('../errors');
 const native = require('../native').load();
-const { PRIMARY, PROTOCOL } = require('./protocol');
+const { BRIDGE, PRIMARY, PROTOCOL } = require('./protocol');
 
 /** Where it is for all copies of this package that the primary has loaded: one of them has forked the workers. */
 const HUB = Symbol.for('rust-cluster.hub');
@@ -41,10 +41,13 @@ function whenStarted(tell) {
   else waiting.push(tell);
 }
 
-function joinOfPrimary(joined) {
+const joinOfPrimary = joined => joinHere(PRIMARY, joined);
+const joinOfBridge = joined => joinHere(BRIDGE, joined);
+
+function joinHere(place, joined) {
   let fd;
   try {
-    fd = join(PRIMARY);
+    fd = join(place);
   } catch (error) {
     return process.nextTick(joined, error);
   }
@@ -73,4 +76,4 @@ function joinWorker(worker, channel, message) {
   native.close(fd);
 }
 
-module.exports = { joinOfPrimary, joinWorker, whenStarted };
+module.exports = { joinOfBridge, joinOfPrimary, joinWorker, whenStarted };

@@ -143,6 +143,11 @@ class Member {
     this.#count(true, -1);
   }
 
+  /** Says and hears no more. */
+  close() {
+    this.#end(errors.busGone());
+  }
+
   /** The worker has left the cluster: what is open here is no reason to stay. */
   leave() {
     this.#leaving = true;
@@ -240,6 +245,7 @@ class Member {
       this.forget(id);
       process.nextTick(heard, { is: 'ended', id, reason });
     }
+    this.heard.ended?.(reason);
     this.#keep();
   }
 }
@@ -300,4 +306,4 @@ const settle = (resolve, reject, toValue) => notice => {
 const ask = (question, toValue) =>
   new Promise((resolve, reject) => thisMember().ask(question, settle(resolve, reject, toValue)));
 
-module.exports = { ask, here, settle, thisMember };
+module.exports = { Member, ask, here, settle, thisMember };

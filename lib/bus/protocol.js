@@ -16,6 +16,9 @@ const LONGEST_DATA = 16 * 1024 * 1024;
 /** The place of the primary. */
 const PRIMARY = 0xffff_ffff;
 
+/** The place of a bridge, by which other machines say what they say. */
+const BRIDGE = 0xffff_fffe;
+
 const commands = {
   subscribe: 1,
   unsubscribe: 2,
@@ -143,7 +146,10 @@ class Reader {
   }
 }
 
-const placeOf = place => (place === PRIMARY ? 'primary' : place);
+function placeOf(place) {
+  if (place === PRIMARY) return 'primary';
+  return place === BRIDGE ? 'bridge' : place;
+}
 
 const VALUES = { nothing: 0, data: 1, counter: 2 };
 
@@ -221,4 +227,4 @@ function checkName(what, name) {
   return name;
 }
 
-module.exports = { LONGEST_DATA, PRIMARY, PROTOCOL, TO, WISH, checkName, read, readPosted, say };
+module.exports = { BRIDGE, LONGEST_DATA, PRIMARY, PROTOCOL, TO, WISH, checkName, read, readPosted, say };

@@ -73,6 +73,11 @@ class Topic {
     }
   }
 
+  /** @param {number} [count] of messages; undefined: nobody knows */
+  missed(count) {
+    for (const channel of this.channels) process.nextTick(receive, channel, new GapEvent(count));
+  }
+
   answer(channel, answer) {
     if (answer) {
       if (this.answers.size === 0) this.ask('answer', say.serve);
@@ -121,14 +126,22 @@ function close(topic, channel) {
 
 const heard = {
   posted: ({ from, topic, value }) => topics.get(topic)?.give(from, value),
-  published: ({ from, topic, data }) => topics.get(topic)?.deliver(from, () => fromBytes(data)),
-  missed({ topic, count }) {
-    for (const channel of topics.get(topic)?.channels ?? [])
-      process.nextTick(receive, channel, new GapEvent(count));
+  published({ from, topic, data }) {
+    if (from === 'bridge') relayed(topics.get(topic), data);
+    else topics.get(topic)?.deliver(from, () => fromBytes(data));
   },
+  missed: ({ topic, count }) => topics.get(topic)?.missed(count),
   forgotten: ({ token }) => answering.get(token)?.forget(),
   asked,
 };
+
+/** What a bridge brings of another machine: what was posted there, or how much is missing. */
+function relayed(topic, data) {
+  if (!topic) return;
+  const { from, bytes, lost } = require('./envelope').brought(data);
+  if (bytes) topic.deliver(from, () => fromBytes(bytes));
+  else topic.missed(lost || undefined);
+}
 
 /** What is being answered. Few ask for the signal, which costs more than all else. */
 class Asked {

@@ -1,11 +1,21 @@
 // What rust-cluster/bus declares.
 
-import { BroadcastChannel, leader, locks, store } from 'rust-cluster/bus';
+import { EventEmitter } from 'node:events';
+import { connect } from '@nats-io/transport-node';
+import Redis from 'ioredis';
+import { connect as connectNats } from 'nats';
+import { createClient } from 'redis';
+import { type BridgeTransport, BroadcastChannel, bridge, leader, locks, store } from 'rust-cluster/bus';
+import { nats } from 'rust-cluster/bus/nats';
+import { redis } from 'rust-cluster/bus/redis';
 import { createAdapter } from 'rust-cluster/bus/socket.io';
 
 const channel = new BroadcastChannel('x');
-channel.onmessage = ({ data, from }) => console.log(data, from === 'primary' ? from : from.toFixed());
-channel.ongap = ({ missed }) => console.log(missed + 1);
+channel.onmessage = ({ data, from }) => {
+  if (typeof from === 'object') console.log(from.machine.length, from.slot === 'primary');
+  else console.log(data, from === 'primary' ? from : from.toFixed());
+};
+channel.ongap = ({ missed }) => console.log((missed ?? 0) + 1);
 channel.answer(async (data, { from, signal }) => [data, from, signal.aborted]);
 
 export async function use(): Promise<void> {
@@ -27,3 +37,34 @@ export async function use(): Promise<void> {
 }
 
 export const adapter: (namespace: object) => unknown = createAdapter({ name: 'chat', heartbeatTimeout: 5 });
+
+/** One of the program's own. */
+class Own extends EventEmitter implements BridgeTransport {
+  connected = true;
+  publish(_subject: string, bytes: Buffer): void {
+    this.emit('said', bytes.length);
+  }
+  async subscribe(_subject: string, heard: (bytes: Uint8Array) => void): Promise<void> {
+    heard(new Uint8Array());
+  }
+  close(): void {}
+}
+
+export async function join(): Promise<void> {
+  const transports = [
+    new Own(),
+    nats(await connect()),
+    nats(await connectNats()),
+    redis(new Redis()),
+    redis(createClient()),
+  ];
+  for (const transport of transports) {
+    const joined = bridge(transport, { prefix: 'shop', machine: 'a', channels: ['a', 'b'] });
+    joined.on('gap', ({ channel, machine, missed }) => console.log(channel, machine?.length, missed));
+    joined.on('error', ({ code, messages }) => console.log(code, messages + 1));
+    joined.once('connected', () => console.log(joined.connected));
+    await joined.ready();
+    console.log(joined.figures().dropped['ERR_RUST_CLUSTER_BRIDGE_GARBAGE']);
+    await joined.close();
+  }
+}
