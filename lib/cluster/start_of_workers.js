@@ -4,6 +4,7 @@
 // code that it runs and the addon. The latter two are descriptors, which outlive their files.
 
 const fs = require('node:fs');
+const { createRequire } = require('node:module');
 const os = require('node:os');
 const path = require('node:path');
 const { Script } = require('node:vm');
@@ -110,7 +111,9 @@ function cachesOf(modules) {
   const scripts = new Map(modules.map(module => [path.basename(module.name), scriptOf(module)]));
   try {
     const rehearsal = { exports: {} };
-    scriptOf(sources.rehearsal).runInThisContext()(rehearsal.exports, require, rehearsal, process);
+    // Bundlers warn of a `require` that is handed on.
+    const ours = createRequire(__filename);
+    scriptOf(sources.rehearsal).runInThisContext()(rehearsal.exports, ours, rehearsal, process);
     rehearsal.exports(scripts);
   } catch {
     // Each worker compiles what it runs.
