@@ -22,7 +22,7 @@ const ATTACKS = {
   noAdvanced: /BAD_MESSAGE/,
   badParts: /BAD_FRAME/,
   outsideRing: /BAD_FRAME/,
-  moreThanRing: /BAD_FRAME/,
+  moreThanRing: /TOO_LARGE/,
   manyMarks: null,
   changesMemory: null,
   misplacedString: /BAD_MESSAGE/,
