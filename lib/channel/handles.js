@@ -24,7 +24,8 @@ const loadDgram = () => require('node:dgram');
 
 /**
  * Node's wrap classes are not public; they are the constructors of the handles of public objects. Those of
- * streams are found now: it takes a descriptor, and who could load this file has one.
+ * streams are found now: it takes a descriptor, and who could load this file has one. A process that may not use the
+ * network (--permission) has none of these.
  */
 const classes = {
   tcp: streamClass('tcp'),
@@ -40,11 +41,17 @@ const classes = {
 
 function streamClass(kind) {
   const fd = native.openSocket(kind);
-  const socket = new net.Socket({ fd, readable: false, writable: false, manualStart: true });
-  const Wrap = socket._handle.constructor;
-  socket._handle.close();
-  socket._handle = null;
-  return Wrap;
+  try {
+    const socket = new net.Socket({ fd, readable: false, writable: false, manualStart: true });
+    const Wrap = socket._handle.constructor;
+    socket._handle.close();
+    socket._handle = null;
+    return Wrap;
+  } catch (error) {
+    native.close(fd);
+    if (error.code !== 'ERR_ACCESS_DENIED') throw error;
+    return undefined;
+  }
 }
 
 /** The handle beneath a dgram.Socket. */
@@ -62,6 +69,10 @@ function udpHandle(socket) {
  */
 function open(kind, fd) {
   const Wrap = classes[kind];
+  if (!Wrap) {
+    native.close(fd);
+    throw errors.accessDenied('Net', '--allow-net', '');
+  }
   const handle = kind === 'udp' ? new Wrap() : new Wrap(SOCKET);
   const errno = handle.open(fd);
   if (errno) {
@@ -120,10 +131,12 @@ function detach(socket) {
   socket.setTimeout(0);
 }
 
+const isOf = (Wrap, handle) => Wrap !== undefined && handle instanceof Wrap;
+
 function typeOf(handle) {
   if (handle instanceof net.Socket) return 'net.Socket';
   if (handle instanceof net.Server) return 'net.Server';
-  if (handle instanceof classes.tcp || handle instanceof classes.pipe) return 'net.Native';
+  if (isOf(classes.tcp, handle) || isOf(classes.pipe, handle)) return 'net.Native';
   if (handle instanceof loadDgram().Socket) return 'dgram.Socket';
   if (handle instanceof classes.udp) return 'dgram.Native';
   throw errors.invalidHandleType();
