@@ -29,6 +29,14 @@ test('permission: without --allow-child-process a fork is refused, as by Node', 
 });
 
 const CHILD = '--allow-child-process';
+
+test('permission: a silent worker is heard, or is none, and another is', async () => {
+  const { heard, thrown, workers } = await permitted('a silent worker', [CHILD], { exits: [0] });
+  if (!thrown) return assert.deepEqual(heard, ['["hello",1]\n']);
+  const [{ code, permission }] = thrown;
+  assert.deepEqual([code, permission, workers], ['ERR_ACCESS_DENIED', 'Net', [0]]);
+});
+
 const places = ['a port', 'a host', 'a path', 'an abstract name', 'datagrams'];
 
 for (const policy of ['rr', 'none']) {

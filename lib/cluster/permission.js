@@ -23,4 +23,14 @@ function refuses({ address, port, addressType }, callback) {
   return true;
 }
 
-module.exports = { isOffline, refuses };
+/**
+ * Stops who may not open the pipes of a worker's stdio, as it is from Node 26.12 on without --allow-net: before there
+ * is a worker.
+ * @param {{ type: string, handle: { open(fd: number): number } }[]} stdio
+ */
+function checkPipes(stdio) {
+  // Nobody has this descriptor; what is not allowed is thrown before that is seen.
+  for (const { type, handle } of stdio) if (type === 'pipe') handle.open(-1);
+}
+
+module.exports = { checkPipes, isOffline, refuses };

@@ -104,6 +104,7 @@ class ProcessHandle {
     const [file, args, cwd, envPairs, stdio, , uid, gid] =
       typeof values[0] === 'string' ? values : flat(values[0]);
     const { id, slot, acceptor, own, execArgv, serialization, channelPlace } = this.#worker;
+    if (process.permission) require('./permission').checkPipes(stdio);
     const descriptors = stdio.map(descriptorFor);
     descriptors[channelPlace] = 'channel';
     if (acceptor) descriptors.push('handoff');

@@ -55,6 +55,24 @@ cases({
     },
   },
 
+  'a silent worker': {
+    primary(cluster) {
+      cluster.setupPrimary({ silent: true });
+      try {
+        cluster.fork().process.stdout.on('data', text => say('heard', `${text}`));
+      } catch (error) {
+        say('thrown', shown(error));
+        say('workers', Object.keys(cluster.workers).length);
+        cluster.setupPrimary({ silent: false });
+        cluster.fork();
+      }
+    },
+    worker({ worker }) {
+      say('hello', 1);
+      worker.disconnect();
+    },
+  },
+
   listen: {
     primary: cluster => cluster.fork(),
     async worker({ worker }) {
