@@ -130,8 +130,9 @@ class Primary {
     else if (kind === 'hasAll') this.#tellToLeave(this.#retiring.get(id));
     else if (kind === 'refused') publish(kind, () => ({ address, count }));
     else if (worker) {
+      if (kind === 'rescued') return publish(kind, () => ({ worker, count }));
       debug(`Worker ${worker.process.pid} ${kind}`);
-      publish(kind, () => (count === undefined ? { worker } : { worker, count }));
+      publish(kind, () => ({ worker }));
     }
   }
 
