@@ -224,6 +224,7 @@ const EXCEPTIONS = {
   "if (status === 'rejected') throw reason;": 'what the one that was asked has thrown',
   'if (!isStarved(error)) throw error;': 'what Node says of a file of ours that cannot be read',
   "if (error.code !== 'EEXIST') throw error;": 'what the kernel says of a folder of ours',
+  "if (error.code !== 'ERR_ACCESS_DENIED') throw error;": 'what Node says of a descriptor of ours',
   "if (error.code !== 'ERR_RUST_CLUSTER_BUS_GONE') process.emitWarning(error);":
     'what lib/bus says to Socket.IO, which keeps it to itself',
   'if (reason !== left) throw reason;': 'what a function of the program has thrown',
