@@ -40,6 +40,13 @@ function received(value) {
   return `type ${typeof value} (${text})`;
 }
 
+const invalidValue = (property, expected, value) =>
+  nodeError(
+    TypeError,
+    'ERR_INVALID_ARG_VALUE',
+    `The property '${property}' must be ${expected}. Received ${inspect(value)}`,
+  );
+
 const invalidArgType = (name, expected, value) =>
   nodeError(
     TypeError,
@@ -63,18 +70,8 @@ module.exports = {
       'ERR_SOCKET_BAD_PORT',
       `Port should be >= 0 and < 65536. Received ${received(value)}.`,
     ),
-  badSetting: (name, expected, value) =>
-    nodeError(
-      TypeError,
-      'ERR_INVALID_ARG_VALUE',
-      `The property 'settings.${name}' must be ${expected}. Received ${inspect(value)}`,
-    ),
-  badSlot: (last, value) =>
-    nodeError(
-      TypeError,
-      'ERR_INVALID_ARG_VALUE',
-      `The property 'options.slot' must be an integer from 0 to ${last}. Received ${inspect(value)}`,
-    ),
+  badSetting: (name, expected, value) => invalidValue(`settings.${name}`, expected, value),
+  badSlot: (last, value) => invalidValue('options.slot', `an integer from 0 to ${last}`, value),
   unknownSignal: value => nodeError(TypeError, 'ERR_UNKNOWN_SIGNAL', `Unknown signal: ${inspect(value)}`),
   messageTooLarge: (size, limit) =>
     nodeError(
@@ -355,30 +352,15 @@ module.exports = {
   badAnswer: value => invalidArgType('answer', 'of type function, or null', value),
   badLeader: value => invalidArgType('lead', 'of type function', value),
   badLockCallback: value => invalidArgType('callback', 'of type function', value),
-  badLockMode: value =>
-    nodeError(
-      TypeError,
-      'ERR_INVALID_ARG_VALUE',
-      `The property 'options.mode' must be 'exclusive' or 'shared'. Received ${inspect(value)}`,
-    ),
-  badTarget: value =>
-    nodeError(
-      TypeError,
-      'ERR_INVALID_ARG_VALUE',
-      `The property 'options.to' must be 'any', 'all', 'primary' or the number of a slot. Received ${inspect(value)}`,
-    ),
+  badLockMode: value => invalidValue('options.mode', "'exclusive' or 'shared'", value),
+  badTarget: value => invalidValue('options.to', "'any', 'all', 'primary' or the number of a slot", value),
   badLifetime: value =>
     nodeError(
       RangeError,
       'ERR_INVALID_ARG_VALUE',
       `The property 'options.ttl' must be an integer of milliseconds from 0 (for ever). Received ${inspect(value)}`,
     ),
-  badIncrement: value =>
-    nodeError(
-      TypeError,
-      'ERR_INVALID_ARG_VALUE',
-      `The property 'options.by' must be an integer. Received ${inspect(value)}`,
-    ),
+  badIncrement: value => invalidValue('options.by', 'an integer', value),
   noBus: () =>
     nodeError(
       Error,
@@ -425,12 +407,7 @@ module.exports = {
   badTransport: (name, value) => invalidArgType(`transport.${name}`, 'of type function', value),
   badTransportObject: value =>
     invalidArgType('transport', 'an EventEmitter with the functions of a transport', value),
-  badBridgeOption: (name, expected, value) =>
-    nodeError(
-      TypeError,
-      'ERR_INVALID_ARG_VALUE',
-      `The property 'options.${name}' must be ${expected}. Received ${inspect(value)}`,
-    ),
+  badBridgeOption: (name, expected, value) => invalidValue(`options.${name}`, expected, value),
   bridgeFailed: (what, cause) =>
     Object.assign(nodeError(Error, 'ERR_RUST_CLUSTER_BRIDGE_BROKER', `${what}: ${cause?.message ?? cause}`), {
       cause,
