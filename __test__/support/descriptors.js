@@ -17,4 +17,15 @@ function intake() {
   return Number(Object.entries(descriptors()).find(([, name]) => names.includes(name))[0]);
 }
 
-module.exports = { descriptors, intake, sockets };
+/** Takes all descriptors that are left to this process. */
+function takeAll() {
+  const taken = [];
+  try {
+    for (;;) taken.push(fs.openSync('/dev/null'));
+  } catch (error) {
+    if (error.code !== 'EMFILE') throw error;
+  }
+  return taken;
+}
+
+module.exports = { descriptors, intake, sockets, takeAll };

@@ -10,6 +10,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { BroadcastChannel, leader, locks, store } = require('rust-cluster/bus');
 const { cases, say } = require('../../support/cases');
+const { takeAll } = require('../../support/descriptors');
 
 const PACKAGE = path.dirname(require.resolve('rust-cluster/bus'));
 const part = file => require(path.join(PACKAGE, 'lib', file));
@@ -67,17 +68,6 @@ const MOST_NAMES = 16_384;
 /** More of each than a process may have; and what is flooded with, by the number of its ids in millions. */
 const FLOOD = 20_000;
 const FLOODS = [undefined, 'channels', 'answers', 'locks', 'requests', 'values'];
-
-/** Takes all descriptors that are left. */
-function takeAll() {
-  const taken = [];
-  try {
-    for (;;) taken.push(fs.openSync('/dev/null'));
-  } catch (error) {
-    if (error.code !== 'EMFILE') throw error;
-  }
-  return taken;
-}
 
 async function joinWhenTold(cluster, before = () => {}) {
   const go = once(process, 'message');

@@ -6,6 +6,7 @@
 const fs = require('node:fs');
 const net = require('node:net');
 const cluster = require('rust-cluster');
+const { takeAll } = require('../../support/descriptors');
 
 if (cluster.isPrimary) {
   cluster.fork();
@@ -32,16 +33,6 @@ if (cluster.isPrimary) {
 function connect({ port }) {
   const client = net.connect(port, '127.0.0.1').on('data', data => console.log(`${data}`));
   client.on('close', () => cluster.disconnect());
-}
-
-function takeAll() {
-  const taken = [];
-  try {
-    for (;;) taken.push(fs.openSync('/dev/null'));
-  } catch (error) {
-    if (error.code !== 'EMFILE') throw error;
-  }
-  return taken;
 }
 
 /** Frees the descriptors when the last one has been used. */
