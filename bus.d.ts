@@ -15,6 +15,17 @@ export interface BusMessageEvent<T = any> extends Event {
   readonly data: T;
   /** Who has posted it. */
   readonly from: Place | RemotePlace;
+  /** The trace that it belongs to, as W3C's Trace Context has it: `propagation.extract(context.active(), event)`. */
+  readonly traceparent: string | undefined;
+}
+
+/** How a message is posted. */
+export interface PostOptions {
+  /**
+   * The trace that it belongs to, as W3C's Trace Context has it; what is none is left out, and null: none. Default: that of
+   * OpenTelemetry's active context, where the program has set up OpenTelemetry.
+   */
+  traceparent?: string | null;
 }
 
 /** This process has missed messages: it did not read in time, or they were lost between machines. */
@@ -56,7 +67,7 @@ export declare class BroadcastChannel extends EventTarget {
    * @throws a DataCloneError for what structuredClone() does not copy, `ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE` beyond 16 MiB,
    *   `ERR_RUST_CLUSTER_BUS_GONE` when the primary has ended
    */
-  postMessage(message: any): void;
+  postMessage(message: any, options?: PostOptions): void;
   /**
    * Asks those who answer on this channel in other processes. Rejects with what the other has thrown, with
    * `ERR_RUST_CLUSTER_BUS_NOBODY` if nobody answers, at once with `ERR_RUST_CLUSTER_BUS_GONE` if the other ends before it has,
@@ -152,7 +163,7 @@ export declare const store: {
   delete(key: string): Promise<boolean>;
 };
 
-/** What a bridge says and hears by: three functions and a status. */
+/** What a bridge says and hears by: four functions and a status. */
 export interface BridgeTransport {
   /** Whether the broker is there. */
   readonly connected: boolean;
@@ -165,6 +176,8 @@ export interface BridgeTransport {
    * when the broker knows.
    */
   subscribe(subject: string, heard: (bytes: Uint8Array) => void): void | PromiseLike<unknown>;
+  /** No more of it. Also while `connected` is false: it is not subscribed to again. */
+  unsubscribe(subject: string): void | PromiseLike<unknown>;
   /** Lets go of all subscriptions, and of what else it has. No event after that. */
   close(): void | PromiseLike<unknown>;
   /** `connected` has become true. */
@@ -182,8 +195,8 @@ export interface BridgeOptions {
   prefix?: string;
   /** What others know this machine by. Default: the name of the host. */
   machine?: string;
-  /** The names of the channels that are bridged. */
-  channels: string[];
+  /** The names of the channels that are bridged. Default: all. */
+  channels?: string[];
 }
 
 /** What went wrong, and how many messages were dropped for it, since it was last told. */
@@ -210,7 +223,7 @@ export interface BridgeFigures {
 export interface Bridge {
   readonly connected: boolean;
   figures(): BridgeFigures;
-  /** Resolves when the broker is there, and knows of the channels. */
+  /** Resolves when the broker is there, and knows of the channels: those in `channels`, or those that are open here by now. */
   ready(): Promise<void>;
   /** No more is told or heard. The broker's client stays connected. */
   close(): Promise<void>;
@@ -232,4 +245,4 @@ export interface Bridge {
  *
  * @throws `ERR_RUST_CLUSTER_BRIDGE_PRIMARY` elsewhere
  */
-export declare function bridge(transport: BridgeTransport, options: BridgeOptions): Bridge;
+export declare function bridge(transport: BridgeTransport, options?: BridgeOptions): Bridge;

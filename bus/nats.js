@@ -55,6 +55,11 @@ class Nats extends EventEmitter {
     return this.#connection.flush();
   }
 
+  unsubscribe(subject) {
+    this.#subscriptions.get(subject)?.unsubscribe();
+    this.#subscriptions.delete(subject);
+  }
+
   /** The connection is the program's. If it ends that at once, its client writes later what it was told, and throws. */
   async close() {
     this.#closed = true;

@@ -20,6 +20,7 @@ const KINDS = {
         subscriber.on('messageBuffer', (of, bytes) => heard(bytes, of));
       return subscriber.subscribe(subject);
     },
+    unsubscribe: (subscriber, subject) => subscriber.unsubscribe(subject),
     end: subscriber => subscriber.disconnect(),
   },
   redis: {
@@ -28,6 +29,7 @@ const KINDS = {
     lost: 'reconnecting',
     // A listener that it has already is not added, and the broker not asked.
     subscribe: (subscriber, subject, heard) => subscriber.subscribe(subject, heard, true),
+    unsubscribe: (subscriber, subject, heard) => subscriber.unsubscribe(subject, heard, true),
     end(subscriber) {
       // Before version 5 it is called otherwise.
       if (subscriber.isOpen) (subscriber.destroy ?? subscriber.disconnect).call(subscriber);
@@ -71,6 +73,11 @@ class RedisTransport extends EventEmitter {
     } catch (error) {
       throw refusal(error);
     }
+  }
+
+  async unsubscribe(subject) {
+    if (this.#subscriptions.delete(subject))
+      await this.#kind.unsubscribe(this.#subscriber, subject, this.#heard);
   }
 
   /** The client is the program's. */

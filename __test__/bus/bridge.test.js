@@ -4,8 +4,13 @@
 
 const assert = require('node:assert/strict');
 const { EventEmitter, once } = require('node:events');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
 const { test } = require('node:test');
-const { serialize } = require('node:v8');
+const { deserialize, serialize } = require('node:v8');
+const { run } = require('../support/program');
+const { facts } = require('../support/run-case');
 const way = require('../support/way');
 
 const skip = way === 'node' && "Node's own cluster has no bus";
@@ -29,6 +34,12 @@ class Fake extends EventEmitter {
   subscribe(subject, heard) {
     this.log.push(`+${subject}`);
     this.subscribed.set(subject, heard);
+    this.emit('subscription');
+  }
+
+  unsubscribe(subject) {
+    this.log.push(`-${subject}`);
+    this.subscribed.delete(subject);
     this.emit('subscription');
   }
 
@@ -70,8 +81,14 @@ async function machine(t, options) {
   return { fake, joined, errors, gaps, heard: await listen(t, 'chat', joined), say: sayAs(fake) };
 }
 
-/** What arrives on a channel: data, and 'gap' with a number. */
+/** What arrives on a channel, once the broker knows of it: data, and 'gap' with a number. */
 async function listen(t, name, joined) {
+  const heard = await listenTo(t, name);
+  await joined.ready();
+  return heard;
+}
+
+async function listenTo(t, name) {
   const channel = new BroadcastChannel(name);
   const all = new EventEmitter();
   const heard = Object.assign([], {
@@ -85,12 +102,16 @@ async function listen(t, name, joined) {
     heard.push(what);
     all.emit('more');
   };
-  channel.onmessage = ({ data, from }) => add([data, from.machine ? `${from.machine} ${from.slot}` : from]);
+  channel.onmessage = ({ data, from, traceparent }) =>
+    add([
+      data,
+      from.machine ? `${from.machine} ${from.slot}` : from,
+      ...(traceparent === undefined ? [] : [traceparent]),
+    ]);
   channel.onmessageerror = ({ data }) => add(['no value', data.name]);
   channel.ongap = ({ missed }) => add(['gap', missed]);
   t.after(() => channel.close());
   await channel.ready();
-  await joined.ready();
   return heard;
 }
 
@@ -103,20 +124,18 @@ function sayAs(fake, session = 'afarafar', name = 'there') {
   return (
     number,
     values,
-    { epoch = 0, unknownLoss = false, to = 'app.chat', change = bytes => bytes } = {},
+    { epoch = 0, unknownLoss = false, traced = false, to = 'app.chat', change = bytes => bytes } = {},
   ) => {
     const parts = values.map(value => message(3, Buffer.isBuffer(value) ? value : json(value)));
     fake.subscribed.get(to)(
-      change(writer.envelope({ epoch, number, count: parts.length, unknownLoss }, parts)),
+      change(writer.envelope({ epoch, number, count: parts.length, unknownLoss, traced }, parts)),
     );
   };
 }
 
 const from = (...values) => values.map(value => [value, 'there 3']);
-const contents = found =>
-  Array.from({ length: found.count }, (_, which) =>
-    JSON.parse(brought(relayed(found.bytes, found, which)).bytes.utf8Slice(1)),
-  );
+const messagesOf = found => [...brought(relayed(found.bytes, found, 0))];
+const contents = found => messagesOf(found).map(({ bytes }) => JSON.parse(bytes.utf8Slice(1)));
 
 test('what is posted is told to the broker, with who has posted it, and numbers', { skip }, async t => {
   const { fake, heard } = await machine(t);
@@ -131,8 +150,7 @@ test('what is posted is told to the broker, with who has posted it, and numbers'
     ['app.chat', 1, { two: 2 }],
     ['app.chat', 2, 'three'],
   ]);
-  const { from } = brought(relayed(fake.sent[0].bytes, fake.sent[0], 0));
-  assert.deepEqual(from, { machine: 'here', slot: 'primary' });
+  assert.deepEqual(messagesOf(fake.sent[0])[0].from, { machine: 'here', slot: 'primary' });
 });
 
 test('what comes back is no echo, and what others say has their names', { skip }, async t => {
@@ -177,6 +195,45 @@ test('what comes twice, late or with holes is told of as it is', { skip }, async
   assert.deepEqual({ received, missed, repeated }, { received: 9, missed: 5, repeated: 6 });
 });
 
+test('whoever was forgotten begins anew, in an epoch that is later though its number is small', {
+  skip,
+}, async t => {
+  const { heard, say } = await machine(t);
+  say(5, ['a'], { epoch: 0xffff_fffe });
+  say(0, ['b'], { epoch: 0xffff_ffff });
+  say(0, ['c'], { epoch: 0 });
+  say(1, ['late'], { epoch: 0xffff_ffff });
+  say(1, ['d'], { epoch: 0 });
+  say(5, ['e'], { epoch: 0, unknownLoss: true });
+  const gap = ['gap', undefined];
+  const expected = [...from('a'), gap, ...from('b'), gap, ...from('c', 'd'), gap, ...from('e')];
+  assert.deepEqual(await heard.until(expected.length), expected);
+});
+
+test('of more channels than are remembered the numbers begin anew', { skip }, async t => {
+  const { fake, heard } = await machine(t, { channels: undefined });
+  heard.channel.postMessage('first');
+  await fake.until(1);
+  // A channel for each, as some programs have it.
+  for (let n = 0; n < 16_384; n++) {
+    const channel = new BroadcastChannel(`one of many ${n}`);
+    channel.postMessage(n);
+    channel.close();
+  }
+  await fake.until(1 + 16_384);
+  heard.channel.postMessage('again');
+  await fake.until(2 + 16_384);
+  const ofChat = fake.sent.filter(({ subject }) => subject === 'app.chat');
+  assert.deepEqual(
+    ofChat.map(({ number, count }) => [number, count]),
+    [
+      [0, 1],
+      [0, 1],
+    ],
+  );
+  assert.ok(ofChat[1].epoch > ofChat[0].epoch);
+});
+
 test('of many bridges the one that was silent for longest is forgotten', { skip }, async t => {
   const { fake, heard, say } = await machine(t);
   const others = count => {
@@ -214,6 +271,8 @@ test('what no bridge has written is dropped, and counted', { skip }, async t => 
     () => say(0, ['x'], { change: bytes => bytes.fill(0xff, 35, 39) }),
     () => say(0, [Buffer.alloc(0)]),
     () => say(0, [Buffer.from([9, 1, 1])]),
+    // What only members of one machine say to each other.
+    () => say(0, ['x'], { change: bytes => bytes.fill(3, bytes.indexOf('x') - 2, bytes.indexOf('x') - 1) }),
     () => raw(Buffer.alloc(17 << 20)),
   ];
   for (const act of garbage) act();
@@ -278,6 +337,116 @@ test('the broker is asked for what is bridged, under names it can take, and told
   );
   await joined.close();
   assert.deepEqual(fake.log, [...subjects.map(subject => `+${subject}`), 'closed']);
+});
+
+test('without names all channels are bridged, and the broker is asked for those that somebody here listens to', {
+  skip,
+}, async t => {
+  const { fake, joined, heard } = await machine(t, { channels: undefined });
+  const names = ['a.b', '', '\u00e4'];
+  const channels = names.map(name => new BroadcastChannel(name));
+  const second = new BroadcastChannel('a.b');
+  await second.ready();
+  await joined.ready();
+  const subjects = ['chat', 'a%2Eb', '%', '%C3%A4'].map(name => `app.${name}`);
+  assert.deepEqual([...fake.subscribed.keys()], subjects);
+  heard.channel.postMessage({ one: 1 });
+  const nobodyListens = new BroadcastChannel('new');
+  nobodyListens.postMessage(new Map());
+  await fake.until(2);
+  assert.deepEqual(
+    fake.sent.map(({ subject }) => subject),
+    ['app.chat', 'app.new'],
+  );
+  assert.deepEqual(contents(fake.sent[0]), [{ one: 1 }]);
+  for (const channel of [...channels, nobodyListens]) channel.close();
+  while (fake.subscribed.size > 2) await once(fake, 'subscription');
+  assert.deepEqual([...fake.subscribed.keys()], ['app.chat', 'app.a%2Eb']);
+  // While the broker is away it is not to be subscribed to again; and what is opened then is asked for later.
+  fake.drop();
+  const later = await listenTo(t, 'later');
+  second.close();
+  while (fake.subscribed.size > 1) await once(fake, 'subscription');
+  fake.comeBack();
+  await joined.ready();
+  assert.deepEqual([...fake.subscribed.keys()], ['app.chat', 'app.later']);
+  sayAs(fake)(0, ['from afar'], { to: 'app.later' });
+  assert.deepEqual(await later.until(2), [['gap', undefined], ...from('from afar')]);
+});
+
+test('a bridge that could not be told all, since the primary computed, is told anew, and tells the others', {
+  skip,
+}, async t => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'astray-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const env = { MARK: path.join(folder, 'done') };
+  await run('bus/programs/astray.js', { env, exits: [0] }, async program => {
+    assert.deepEqual(await program.end(), { code: 0, signal: null });
+    assert.deepEqual(facts(program), {
+      error: ['ERR_RUST_CLUSTER_BRIDGE_FULL'],
+      subscribed: [['app.flood', 'app.kept', 'app.new']],
+      flood: [[true, 40]],
+    });
+  });
+});
+
+test('two bridges of one machine do not feed each other', { skip }, async t => {
+  const [one, other] = [await machine(t, { channels: undefined }), await machine(t, { channels: undefined })];
+  const named = await machine(t);
+  one.say(0, ['from afar']);
+  for (const { heard } of [one, other, named]) assert.deepEqual(await heard.until(1), from('from afar'));
+  one.heard.channel.postMessage('from here');
+  for (const { fake } of [one, other, named]) {
+    await fake.until(1);
+    assert.deepEqual(fake.sent.flatMap(contents), ['from here']);
+  }
+});
+
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+
+test('the trace that a message belongs to is told, so that who does not know of it reads the message', {
+  skip,
+}, async t => {
+  const { fake, heard } = await machine(t);
+  const { channel } = heard;
+  channel.postMessage('a');
+  channel.postMessage({ b: [2] }, { traceparent: TRACEPARENT });
+  channel.postMessage(new Map([[3, 'c']]), { traceparent: TRACEPARENT.replace('b7', 'c8') });
+  channel.postMessage(new Set(['d']));
+  await fake.until(4);
+  assert.deepEqual(
+    fake.sent.map(({ number, count, traced }) => [number, count, traced]),
+    [
+      [0, 1, false],
+      [1, 2, true],
+      [3, 1, false],
+    ],
+  );
+  // As a release does that knows no such flag.
+  const untraced = messagesOf({ ...fake.sent[1], traced: false });
+  assert.deepEqual(
+    untraced.map(({ bytes }) => [bytes[0], deserialize(bytes.subarray(1))]),
+    [
+      [2, { b: [2] }],
+      [2, new Map([[3, 'c']])],
+    ],
+  );
+});
+
+test("the trace of what others say is the event's, if it is one", { skip }, async t => {
+  const { heard, say } = await machine(t);
+  const behind = (value, trace) => Buffer.concat([cloned(value), Buffer.from(trace, 'latin1')]);
+  say(0, ['no trace', cloned('none')]);
+  say(2, [behind('a', TRACEPARENT), behind(['b'], 'x'.repeat(55)), behind('c', ''), 'd'], { traced: true });
+  say(6, [behind('e', TRACEPARENT.replace('-0', '\xff0')), Buffer.from([2])], { traced: true });
+  say(7, [behind('twice', TRACEPARENT), behind('f', TRACEPARENT)], { traced: true });
+  assert.deepEqual(await heard.until(9), [
+    ...from('no trace', 'none'),
+    ['a', 'there 3', TRACEPARENT],
+    ...from(['b'], 'c', 'd', 'e'),
+    ['no value', 'Error'],
+    ['f', 'there 3', TRACEPARENT],
+  ]);
 });
 
 test('what waits for a broker that is away is told when it is back, with a gap for who listens', {

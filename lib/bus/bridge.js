@@ -1,8 +1,11 @@
 'use strict';
 
 // Joins the channels of this cluster with those of other machines, over a broker that people run already. It lives in the
-// primary, as a member of the hub that listens to these channels, and is the only one who is connected. What is posted here
+// primary, as a member of the hub that hears what is posted, and is the only one who is connected. What is posted here
 // reaches this machine's processes whether there is a broker or not.
+//
+// Of the channels that were named the broker is asked from the beginning; of all others once somebody here listens: so what
+// other machines say to each other does not come here.
 
 const cluster = require('node:cluster');
 const { randomBytes } = require('node:crypto');
@@ -12,7 +15,6 @@ const { isMainThread } = require('node:worker_threads');
 
 const errors = require('../errors');
 const { load, runtime } = require('../native');
-const { toBytes } = require('./clone');
 const { LONGEST_MACHINE } = require('./envelope');
 const { joinOfBridge } = require('./hub');
 const { Incoming } = require('./incoming');
@@ -21,7 +23,7 @@ const { Outgoing } = require('./outgoing');
 const { checkName, say } = require('./protocol');
 const { Reports } = require('./reports');
 
-const FUNCTIONS = ['publish', 'subscribe', 'close'];
+const FUNCTIONS = ['publish', 'subscribe', 'unsubscribe', 'close'];
 
 /** What a prefix may be: a subject of NATS, of which brokers make nothing special. */
 const PREFIX = /^[\w-]{1,64}(\.[\w-]{1,64}){0,7}$/;
@@ -52,8 +54,8 @@ class Bridge extends EventEmitter {
     this.#outgoing = new Outgoing(relations);
     this.#incoming = new Incoming({
       ...relations,
-      tell: (topic, data) => this.#member.tell(say.publish(topic, data)),
-      mention: (topic, data) => this.#member.mention(say.publish(topic, data)),
+      relay: (count, topic, data) => this.#member.tell(say.relay(count, topic, data)),
+      lost: (count, topic) => this.#member.mention(say.lost(count, topic)),
       missed: (channel, machine, missed) => this.#emit('gap', { channel, machine, missed }),
     });
     for (const [event, listener] of Object.entries(this.#listeners)) transport.on(event, listener);
@@ -72,7 +74,7 @@ class Bridge extends EventEmitter {
     return { ...this.#outgoing.figures(), ...this.#incoming.figures(), dropped: this.#reports.counts() };
   }
 
-  /** Resolves when the broker is there, and knows which channels are bridged. */
+  /** Resolves when the broker is there, and knows of the channels: those that were named, or that somebody here has opened. */
   async ready() {
     while (!this.#closed) {
       await new Promise(resolve => this.#member.ask(say.sync, () => !resolve()));
@@ -101,13 +103,14 @@ class Bridge extends EventEmitter {
   #join(channels) {
     const member = new Member(joinOfBridge);
     this.#member = member;
-    const add = (from, topic, bytes) => from !== 'bridge' && this.#outgoing.add(from, topic, bytes);
     Object.assign(member.heard, {
-      posted: ({ from, topic, value }) => add(from, topic, toBytes(value)),
-      published: ({ from, topic, data }) => add(from, topic, data),
+      published: ({ from, topic, data }) => this.#outgoing.add(from, topic, data),
       missed: ({ topic, count }) => this.#outgoing.missed(topic, count),
+      wanted: ({ topic, wanted }) => this.#incoming.want(topic, wanted),
+      astray: () => this.#goAstray(),
       ended: reason => !this.#closed && this.#reports.report(reason, 0),
     });
+    if (!channels) return member.tell(say.watch());
     for (const name of channels) {
       member.ask(
         id => say.subscribe(id, name),
@@ -116,8 +119,15 @@ class Bridge extends EventEmitter {
           return true;
         },
       );
-      this.#incoming.want(name);
+      this.#incoming.want(name, true);
     }
+  }
+
+  /** So much was posted, or opened and closed, that we were not told all of it: we are told anew what is wanted. */
+  #goAstray() {
+    this.#outgoing.astray();
+    this.#incoming.astray();
+    this.#member.ask(say.sync, () => !this.#incoming.settle());
   }
 
   #connected() {
@@ -156,9 +166,9 @@ class Bridge extends EventEmitter {
 }
 
 /**
- * @param {object} transport three functions and a status: see docs/bus.md
- * @param {object} options
- * @param {string[]} options.channels which channels are bridged
+ * @param {object} transport four functions and a status: see docs/bus.md
+ * @param {object} [options]
+ * @param {string[]} [options.channels] which channels are bridged; all, if it is not given
  * @param {string} [options.prefix] what the subjects at the broker begin with: an application's own
  * @param {string} [options.machine] what others know this machine by
  */
@@ -185,6 +195,7 @@ function checkTransport(transport) {
 }
 
 function namesOf(channels) {
+  if (channels === undefined) return undefined;
   if (!Array.isArray(channels) || channels.length === 0)
     throw errors.badBridgeOption('channels', 'an array of the names of channels', channels);
   return new Set(channels.map(name => checkName('channel', name)));

@@ -9,6 +9,7 @@ const { ask, thisMember } = require('./member');
 const { checkName, say } = require('./protocol');
 const { request } = require('./request');
 const topics = require('./topics');
+const { traceOf } = require('./trace');
 
 class BroadcastChannel extends EventTarget {
   #name;
@@ -39,10 +40,14 @@ class BroadcastChannel extends EventTarget {
     return this.#name;
   }
 
-  /** To all other channels of this name, in all processes. */
-  postMessage(message) {
+  /**
+   * To all other channels of this name, in all processes.
+   * @param {any} message
+   * @param {{ traceparent?: string | null }} [options]
+   */
+  postMessage(message, options = {}) {
     if (arguments.length === 0) throw errors.missingMessage();
-    this.#open().post(message, this.#end);
+    this.#open().post(message, this.#end, traceOf(options));
     posted(this.#name, message);
   }
 

@@ -3,16 +3,19 @@
 // Values to bytes and back, by the structured clone algorithm: what postMessage() of the web can send.
 //
 // V8's serialiser takes some microseconds to make, so what JSON copies just as well travels as JSON. The first byte tells;
-// what is posted is mostly small, and travels as text (src/bus/protocol.rs).
+// what is posted is mostly small, and travels as text (src/bus/protocol.rs). A value that belongs to a trace is V8's, and has
+// the trace behind it: V8 does not read so far.
 
 const { DefaultDeserializer, DefaultSerializer } = require('node:v8');
 
 const { isJson } = require('../channel/serialization');
 const errors = require('../errors');
 const { LONGEST_DATA } = require('./protocol');
+const trace = require('./trace');
 
 const JSON_TEXT = Buffer.from([1]);
 const V8 = Buffer.from([2]);
+const TRACED = Buffer.from([3]);
 
 class Serializer extends DefaultSerializer {
   /** V8 calls it, and Node's code calls it with `new`. */
@@ -52,7 +55,16 @@ const toJson = value => (isJson(value) ? JSON.stringify(value) : undefined);
  * @throws DataCloneError, ERR_RUST_CLUSTER_MESSAGE_TOO_LARGE
  */
 function toBytes(value, json = toJson(value)) {
-  const bytes = json === undefined ? serialized(value) : text(json);
+  return checked(json === undefined ? serialized(value) : text(json));
+}
+
+/**
+ * As `toBytes`, of a value that belongs to a trace.
+ * @param {string} traceparent
+ */
+const toTracedBytes = (value, traceparent) => checked(serialized(value, traceparent));
+
+function checked(bytes) {
   if (bytes.length > LONGEST_DATA) throw errors.busMessageTooLarge(bytes.length, LONGEST_DATA);
   return bytes;
 }
@@ -64,11 +76,12 @@ function text(json) {
   return bytes;
 }
 
-function serialized(value) {
+function serialized(value, traceparent) {
   const serializer = new Serializer();
-  serializer.writeRawBytes(V8);
+  serializer.writeRawBytes(traceparent ? TRACED : V8);
   serializer.writeHeader();
   serializer.writeValue(value);
+  if (traceparent) serializer.writeRawBytes(Buffer.from(traceparent, 'latin1'));
   return serializer.releaseBuffer();
 }
 
@@ -79,6 +92,13 @@ function fromBytes(bytes) {
   const deserializer = new DefaultDeserializer(Uint8Array.prototype.slice.call(bytes, 1));
   deserializer.readHeader();
   return deserializer.readValue();
+}
+
+/** @returns {string | undefined} the trace that it belongs to */
+function traceparentIn(bytes) {
+  if (bytes[0] !== TRACED[0]) return undefined;
+  const traceparent = bytes.latin1Slice(Math.max(1, bytes.length - trace.LENGTH));
+  return trace.isTraceparent(traceparent) ? traceparent : undefined;
 }
 
 const STANDARD = new Map(
@@ -121,4 +141,7 @@ function reasonFromBytes(bytes) {
   return error;
 }
 
-module.exports = { toBytes, toJson, fromBytes, reasonToBytes, reasonFromBytes };
+module.exports = {
+  ...{ toBytes, toTracedBytes, toJson, fromBytes, traceparentIn },
+  ...{ reasonToBytes, reasonFromBytes },
+};

@@ -7,6 +7,9 @@
 //
 // All is little endian. The session is of one bridge, from its beginning to its end. Messages are numbered by channel; where
 // a bridge no longer knows a number, it begins anew in a later epoch. Whoever reads this trusts no length in it.
+//
+// Where the flags say that each message belongs to a trace, `traceparent` is behind each value; who does not know that flag
+// reads the value, which ends before it.
 
 const { PRIMARY } = require('./protocol');
 
@@ -19,6 +22,8 @@ const MESSAGE = 8;
 
 /** Of the flags: before these messages others were lost, nobody knows how many. */
 const UNKNOWN_LOSS = 1;
+/** Each of them is a value of V8's with the trace behind it that it belongs to. */
+const WITH_TRACES = 2;
 
 /** Bytes of a machine's name. */
 const LONGEST_MACHINE = 255;
@@ -26,6 +31,7 @@ const LONGEST_MACHINE = 255;
 /** The first bytes of a value: JSON, or what V8 has written, with its version. See ./clone. */
 const JSON_TEXT = 1;
 const V8 = 2;
+const TRACED = 3;
 const V8_HEADER = 0xff;
 
 /** Writes the envelopes of one session. */
@@ -51,12 +57,12 @@ class Writer {
   }
 
   /**
-   * @param {{ epoch?: number, number: number, count: number, unknownLoss?: boolean }} about
+   * @param {{ epoch?: number, number: number, count: number, unknownLoss?: boolean, traced?: boolean }} about
    * @param {Buffer[]} messages of `message`
    */
-  envelope({ epoch = 0, number, count, unknownLoss = false }, messages) {
+  envelope({ epoch = 0, number, count, unknownLoss = false, traced = false }, messages) {
     const bytes = Buffer.concat([this.#head, ...messages]);
-    bytes[4] = unknownLoss ? UNKNOWN_LOSS : 0;
+    bytes[4] = (unknownLoss ? UNKNOWN_LOSS : 0) | (traced ? WITH_TRACES : 0);
     bytes.writeUInt32LE(epoch, 13);
     bytes.writeBigUInt64LE(BigInt(number), 17);
     bytes.writeUInt32LE(count, 25);
@@ -64,12 +70,15 @@ class Writer {
   }
 }
 
+const isTraced = data => data[0] === TRACED;
+
 /** A message of a member: a copy of its bytes. */
 function message(from, data) {
   const bytes = Buffer.allocUnsafe(MESSAGE + data.length);
   bytes.writeUInt32LE(data.length, 0);
   bytes.writeUInt32LE(from === 'primary' ? PRIMARY : from, 4);
   bytes.set(data, MESSAGE);
+  if (isTraced(data)) bytes[MESSAGE] = V8;
   return bytes;
 }
 
@@ -91,6 +100,7 @@ function read(bytes, v8) {
     number: Number(number),
     count: bytes.readUInt32LE(25),
     unknownLoss: (bytes[4] & UNKNOWN_LOSS) !== 0,
+    traced: (bytes[4] & WITH_TRACES) !== 0,
     machine: bytes.utf8Slice(HEAD, start),
     start,
     /** Where each message begins; and where the last ends. */
@@ -122,30 +132,33 @@ function messagesOf(bytes, start, found, v8) {
 /** Whether they are of this session. */
 const isOf = (session, bytes) => bytes.length >= HEAD && session.compare(bytes, 5, 13) === 0;
 
-/** One of the messages, for the members of this machine: the machine, its length before it; the place; the value. */
-function relayed(bytes, { start, starts }, which) {
-  const place = starts[which];
-  return Buffer.concat([
-    bytes.subarray(HEAD - 1, start),
-    bytes.subarray(place + 4, place + MESSAGE),
-    bytes.subarray(place + MESSAGE, starts[which + 1]),
-  ]);
+/** The messages but for so many of the first, for the members of this machine: the machine, its length before it; and they. */
+function relayed(found, { start, starts, traced }, first) {
+  const bytes = traced ? withTraces(found, starts) : found;
+  if (first === 0) return bytes.subarray(HEAD - 1);
+  return Buffer.concat([bytes.subarray(HEAD - 1, start), bytes.subarray(starts[first])]);
 }
 
-/** For the same: so many are lost; 0: nobody knows how many. No machine has no name. */
-function lost(count) {
-  const bytes = Buffer.alloc(9);
-  bytes.writeBigUInt64LE(BigInt(count), 1);
+/** A copy in which each value says that it belongs to a trace. */
+function withTraces(found, starts) {
+  const bytes = Buffer.from(found);
+  for (const place of starts.slice(0, -1)) if (bytes[place + MESSAGE] === V8) bytes[place + MESSAGE] = TRACED;
   return bytes;
 }
 
-/** What members are told: who says something, and its bytes; or how much is lost. */
-function brought(data) {
-  const end = 1 + data[0];
-  if (end === 1) return { lost: Number(data.readBigUInt64LE(1)) };
-  const slot = data.readUInt32LE(end);
-  const from = { machine: data.utf8Slice(1, end), slot: slot === PRIMARY ? 'primary' : slot };
-  return { from, bytes: data.subarray(end + 4) };
+/** What members are told: who says something, and its bytes. */
+function* brought(data) {
+  let place = 1 + data[0];
+  const machine = data.utf8Slice(1, place);
+  while (place < data.length) {
+    const start = place + MESSAGE;
+    const [length, slot] = [data.readUInt32LE(place), data.readUInt32LE(place + 4)];
+    place = start + length;
+    yield {
+      from: { machine, slot: slot === PRIMARY ? 'primary' : slot },
+      bytes: data.subarray(start, place),
+    };
+  }
 }
 
-module.exports = { LONGEST_MACHINE, Writer, brought, isOf, lost, message, read, relayed };
+module.exports = { LONGEST_MACHINE, Writer, brought, isOf, isTraced, message, read, relayed };

@@ -11,11 +11,13 @@ class MessageEvent extends Event {
    * @param {'message' | 'messageerror'} type
    * @param {number | 'primary' | { machine: string, slot: number | 'primary' }} from who has posted it
    * @param {any} data
+   * @param {string} [traceparent] the trace that it belongs to
    */
-  constructor(type, from, data) {
+  constructor(type, from, data, traceparent) {
     super(type);
     this.from = from;
     this.data = data;
+    this.traceparent = traceparent;
   }
 
   get origin() {

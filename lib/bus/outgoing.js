@@ -4,7 +4,7 @@
 // that is away, or slow, is bounded. Whatever is not sent has a number, so that the others see that it is missing.
 
 const errors = require('../errors');
-const { Writer, message } = require('./envelope');
+const { Writer, isTraced, message } = require('./envelope');
 const { subjectOf } = require('./subject');
 
 /** Bytes of messages that go together at most; one of them may be larger. */
@@ -16,13 +16,18 @@ const MOST_WAITING = 16 * 1024 * 1024;
 /** What an envelope that waits takes besides its bytes. */
 const OVERHEAD = 512;
 
+/** Of how many channels we know the number of the next message. */
+const MOST_STREAMS = 16_384;
+
 class Outgoing {
   #relations;
   #writer;
   /** What is told in this turn, by channel. */
   #batches = new Map();
-  /** How far each channel is. */
+  /** How far each channel is; the one that was used last is the last. */
   #streams = new Map();
+  /** Of the streams that begin now: those that we have forgotten were in an earlier one. */
+  #epoch = 0;
   /** Channels whose last messages were lost, of which the others do not know yet. */
   #owing = new Set();
   /** Envelopes for when there is a connection. */
@@ -46,11 +51,14 @@ class Outgoing {
     let batch = this.#batches.get(topic);
     if (!batch) {
       if (this.#batches.size === 0) process.nextTick(() => this.flush());
-      batch = { messages: [], bytes: 0 };
+      batch = { messages: [], bytes: 0, traced: false };
       this.#batches.set(topic, batch);
     }
     const bytes = message(from, data);
-    if (batch.bytes + bytes.length > this.#together()) this.#flushOne(topic, batch);
+    const traced = isTraced(data);
+    if (traced !== batch.traced || batch.bytes + bytes.length > this.#together())
+      this.#flushOne(topic, batch);
+    batch.traced = traced;
     batch.messages.push(bytes);
     batch.bytes += bytes.length;
   }
@@ -66,11 +74,11 @@ class Outgoing {
   }
 
   #flushOne(topic, batch) {
-    const { messages } = batch;
+    const { messages, traced } = batch;
     if (messages.length === 0) return;
     batch.messages = [];
     batch.bytes = 0;
-    this.#say(topic, messages);
+    this.#say(topic, messages, traced);
   }
 
   /** So many were posted that we were not told. */
@@ -78,6 +86,17 @@ class Outgoing {
     const batch = this.#batches.get(topic);
     if (batch) this.#flushOne(topic, batch);
     this.#drop(topic, this.#streamOf(topic), count);
+  }
+
+  /** More was posted than we were told: nobody knows what. */
+  astray() {
+    this.flush();
+    for (const [topic, stream] of this.#streams) {
+      stream.unknownLoss = true;
+      this.#owing.add(topic);
+    }
+    this.#relations.reports.report(errors.bridgeFull(MOST_WAITING), 0);
+    this.#pay();
   }
 
   connected() {
@@ -105,23 +124,32 @@ class Outgoing {
   }
 
   #streamOf(topic) {
-    const stream = this.#streams.get(topic) ?? { number: 0 };
+    const stream = this.#streams.get(topic) ?? { epoch: this.#epoch, number: 0, unknownLoss: false };
+    this.#streams.delete(topic);
     this.#streams.set(topic, stream);
+    if (this.#streams.size > MOST_STREAMS) this.#forget(this.#streams.keys().next().value);
     return stream;
   }
 
-  #say(topic, messages) {
+  #forget(topic) {
+    this.#streams.delete(topic);
+    this.#owing.delete(topic);
+    this.#epoch = (this.#epoch + 1) >>> 0;
+  }
+
+  #say(topic, messages, traced = false) {
     const { transport, prefix, reports } = this.#relations;
     const stream = this.#streamOf(topic);
-    const { number } = stream;
+    const { epoch, number, unknownLoss } = stream;
     const count = messages.length;
-    const bytes = this.#writer.envelope({ number, count }, messages);
+    const bytes = this.#writer.envelope({ epoch, number, count, unknownLoss, traced }, messages);
     if (bytes.length > transport.limit) {
       reports.report(errors.bridgeTooLarge(bytes.length, transport.limit), count);
       return this.#owe(topic, stream, count);
     }
     if (this.#waiting + bytes.length > MOST_WAITING + TOGETHER) return this.#drop(topic, stream, count);
     stream.number += count;
+    stream.unknownLoss = false;
     this.#owing.delete(topic);
     const subject = subjectOf(prefix, topic);
     if (transport.connected && this.#queue.length === 0) {
@@ -167,7 +195,7 @@ class Outgoing {
   /** Whether the others have it nobody knows: its number tells them. */
   #failed(topic, error, count) {
     this.#relations.reports.failed('The broker did not take messages', error, count);
-    if (count === 0) return;
+    if (count === 0 || !this.#streams.has(topic)) return;
     this.#owing.add(topic);
     process.nextTick(() => this.#pay());
   }

@@ -36,6 +36,9 @@ const commands = {
   increment: 14,
   delete: 15,
   sync: 16,
+  watch: 18,
+  relay: 19,
+  lost: 20,
 };
 
 /** Whom a request is for, and how a lock is asked for. */
@@ -95,6 +98,9 @@ const say = {
   increment: (id, by, ttl, key) => encode(commands.increment, numbers(u32(id), i64(by), i64(ttl)), key),
   delete: (id, key) => encode(commands.delete, numbers(u32(id)), key),
   sync: id => encode(commands.sync, numbers(u32(id))),
+  watch: () => encode(commands.watch, NOTHING),
+  relay: (count, topic, data) => encode(commands.relay, numbers(u32(count)), topic, data),
+  lost: (count, topic) => encode(commands.lost, numbers(i64(count)), topic),
 };
 
 /** Reads one after the other. */
@@ -202,6 +208,8 @@ const notices = {
     id: r.u32(),
     why: ['', 'too many', 'no counter', 'overflow', 'too large'][r.u8()],
   }),
+  13: r => ({ is: 'wanted', wanted: r.u8() === 1, topic: r.name() }),
+  14: () => ({ is: 'astray' }),
 };
 
 const reader = new Reader();

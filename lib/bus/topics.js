@@ -3,7 +3,7 @@
 // What this process listens to and answers on, by the names of its open channels.
 
 const errors = require('../errors');
-const { fromBytes, reasonToBytes, toBytes, toJson } = require('./clone');
+const { fromBytes, reasonToBytes, toBytes, toJson, toTracedBytes, traceparentIn } = require('./clone');
 const { GapEvent, MessageEvent } = require('./events');
 const { here, thisMember } = require('./member');
 const { say } = require('./protocol');
@@ -41,25 +41,33 @@ class Topic {
     );
   }
 
-  /** To all channels but the one that says it. */
-  post(value, by) {
-    const json = toJson(value);
+  /**
+   * To all channels but the one that says it.
+   * @param {string} [traceparent] the trace that it belongs to
+   */
+  post(value, by, traceparent) {
+    const json = traceparent ? undefined : toJson(value);
     let copy;
     if (this.#head && json?.length <= LONGEST_TEXT) {
       thisMember().tell(`${this.#head}${json}]`);
       copy = () => JSON.parse(json);
     } else {
-      const bytes = toBytes(value, json);
+      const bytes = traceparent ? toTracedBytes(value, traceparent) : toBytes(value, json);
       thisMember().tell(say.publish(this.name, bytes));
       copy = () => fromBytes(bytes);
     }
-    if (this.channels.size > 1) this.deliver(here(), copy, by);
+    if (this.channels.size > 1) this.deliver(here(), copy, { except: by, traceparent });
   }
 
   /** A copy to each but one, in a tick of its own. */
-  deliver(from, copy, except) {
+  deliver(from, copy, { except, traceparent } = {}) {
     for (const channel of this.channels)
-      if (channel !== except) process.nextTick(receive, channel, messageOf(from, copy));
+      if (channel !== except) process.nextTick(receive, channel, messageOf(from, copy, traceparent));
+  }
+
+  /** As `deliver`, of what has arrived. */
+  bring(from, bytes) {
+    this.deliver(from, () => fromBytes(bytes), { traceparent: traceparentIn(bytes) });
   }
 
   /** As `deliver`, of a value that nobody else has. */
@@ -90,11 +98,11 @@ class Topic {
 
 const receive = (channel, event) => channel.receive(event);
 
-function messageOf(from, copy) {
+function messageOf(from, copy, traceparent) {
   try {
-    return new MessageEvent('message', from, copy());
+    return new MessageEvent('message', from, copy(), traceparent);
   } catch (error) {
-    return new MessageEvent('messageerror', from, error);
+    return new MessageEvent('messageerror', from, error, traceparent);
   }
 }
 
@@ -128,19 +136,18 @@ const heard = {
   posted: ({ from, topic, value }) => topics.get(topic)?.give(from, value),
   published({ from, topic, data }) {
     if (from === 'bridge') relayed(topics.get(topic), data);
-    else topics.get(topic)?.deliver(from, () => fromBytes(data));
+    else topics.get(topic)?.bring(from, data);
   },
-  missed: ({ topic, count }) => topics.get(topic)?.missed(count),
+  // 0: nobody knows how many are lost between machines.
+  missed: ({ topic, count }) => topics.get(topic)?.missed(count || undefined),
   forgotten: ({ token }) => answering.get(token)?.forget(),
   asked,
 };
 
-/** What a bridge brings of another machine: what was posted there, or how much is missing. */
+/** What a bridge brings: what was posted on another machine. */
 function relayed(topic, data) {
   if (!topic) return;
-  const { from, bytes, lost } = require('./envelope').brought(data);
-  if (bytes) topic.deliver(from, () => fromBytes(bytes));
-  else topic.missed(lost || undefined);
+  for (const { from, bytes } of require('./envelope').brought(data)) topic.bring(from, bytes);
 }
 
 /** What is being answered. Few ask for the signal, which costs more than all else. */

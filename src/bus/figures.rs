@@ -5,7 +5,7 @@ use serde::Serialize;
 /// What was counted, and what there is now.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Figures {
-    /// Processes that take part.
+    /// Processes that take part, and bridges.
     pub members: usize,
     /// Names of channels on which somebody listens.
     pub topics: usize,

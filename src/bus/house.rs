@@ -1,12 +1,13 @@
 //! What the hub makes of what members say: decisions, and nothing else.
 
+use crate::bus::bridges::Bridges;
 use crate::bus::figures::Figures;
 use crate::bus::locks::Locks;
 use crate::bus::protocol::{Command, Id, Notice, Refusal, Value};
 use crate::bus::requests::Requests;
 use crate::bus::store::Store;
 use crate::bus::topics::{Outbox, Topics};
-use crate::bus::{Member, Place, Places};
+use crate::bus::{Member, Place, Places, BRIDGE};
 
 /// The most locks that a list of them names.
 const LISTED: usize = 10_000;
@@ -19,6 +20,7 @@ pub struct House {
     requests: Requests,
     locks: Locks,
     store: Store,
+    bridges: Bridges,
 }
 
 impl House {
@@ -30,12 +32,14 @@ impl House {
             requests: Requests::default(),
             locks: Locks::default(),
             store: Store::new(most_stored),
+            bridges: Bridges::default(),
         }
     }
 
     /// Whether nothing is kept of any member: what was stored is no member's.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty() && self.topics.is_empty() && self.requests.is_empty() && self.locks.is_empty()
+        let House { places, topics, requests, locks, store: _, bridges } = self;
+        places.is_empty() && topics.is_empty() && requests.is_empty() && locks.is_empty() && bridges.is_empty()
     }
 
     /// What was counted, and what there is now. `queued_bytes` is not known here.
@@ -60,7 +64,10 @@ impl House {
     /// A member is gone.
     pub fn leave(&mut self, member: Member, outbox: &mut impl Outbox) {
         let Some(place) = self.places.remove(&member) else { return };
-        self.topics.leave(member);
+        self.bridges.leave(member);
+        for topic in self.topics.leave(member) {
+            self.look_whether_wanted(&topic, outbox);
+        }
         self.requests.leave(member, place, outbox);
         self.locks.leave(member, outbox);
     }
@@ -68,15 +75,21 @@ impl House {
     /// A member for which too much has waited reads again.
     pub fn caught_up(&mut self, member: Member, outbox: &mut impl Outbox) {
         self.topics.caught_up(member, outbox);
+        if self.bridges.caught_up(member, outbox) {
+            self.tell_wanted(member, outbox);
+        }
     }
 
     /// A member has said something, at `now` milliseconds.
     pub fn said(&mut self, member: Member, command: Command<'_>, now: u64, outbox: &mut impl Outbox) {
         let Some(&place) = self.places.get(&member) else { return };
         match command {
-            Command::Subscribe { id, topic } => confirm(member, id, self.topics.subscribe(member, topic), outbox),
-            Command::Unsubscribe { topic } => self.topics.unsubscribe(member, topic),
-            Command::Publish { topic, data } => self.topics.publish(member, place, topic, data, outbox),
+            Command::Subscribe { id, topic } => self.subscribe(member, place, id, topic, outbox),
+            Command::Unsubscribe { topic } => self.unsubscribe(member, topic, outbox),
+            Command::Publish { topic, data } => {
+                self.topics.publish(member, place, topic, data, outbox);
+                self.bridges.publish(place, topic, data, outbox);
+            }
             Command::Serve { id, topic } => confirm(member, id, self.requests.serve(member, topic), outbox),
             Command::Retire { topic } => self.requests.retire(member, topic),
             Command::Ask { id, to, topic, data } => {
@@ -98,6 +111,54 @@ impl House {
                 self.store_said(member, command, now, outbox);
             }
             Command::Sync { id } => confirm(member, id, Ok(()), outbox),
+            Command::Watch | Command::Relay { .. } | Command::Lost { .. } => {
+                if place == BRIDGE {
+                    self.bridge_said(member, command, outbox);
+                }
+            }
+        }
+    }
+
+    fn bridge_said(&mut self, member: Member, command: Command<'_>, outbox: &mut impl Outbox) {
+        match command {
+            Command::Watch if self.bridges.watch(member) => self.tell_wanted(member, outbox),
+            Command::Relay { count, topic, data } => self.topics.relay(member, topic, data, count.into(), outbox),
+            Command::Lost { count, topic } => self.topics.lost(topic, count, outbox),
+            _ => {}
+        }
+    }
+
+    fn subscribe(&mut self, member: Member, place: Place, id: Id, topic: &str, outbox: &mut impl Outbox) {
+        if place == BRIDGE {
+            return confirm(member, id, self.bridges.subscribe(member, topic), outbox);
+        }
+        let is_new = !self.topics.has(topic);
+        let done = self.topics.subscribe(member, topic);
+        if is_new && done.is_ok() {
+            self.bridges.wanted(topic, true, outbox);
+        }
+        confirm(member, id, done, outbox);
+    }
+
+    fn unsubscribe(&mut self, member: Member, topic: &str, outbox: &mut impl Outbox) {
+        self.bridges.unsubscribe(member, topic);
+        if self.topics.has(topic) {
+            self.topics.unsubscribe(member, topic);
+            self.look_whether_wanted(topic, outbox);
+        }
+    }
+
+    /// Somebody listens to a topic no more.
+    fn look_whether_wanted(&mut self, topic: &str, outbox: &mut impl Outbox) {
+        if !self.topics.has(topic) {
+            self.bridges.wanted(topic, false, outbox);
+        }
+    }
+
+    /// A bridge is told all topics that somebody listens to.
+    fn tell_wanted(&self, bridge: Member, outbox: &mut impl Outbox) {
+        for topic in self.topics.names() {
+            outbox.send(bridge, &Notice::Wanted { topic, wanted: true });
         }
     }
 

@@ -29,7 +29,8 @@ use crate::os::{socket, thread};
 pub const LONGEST: usize = 16 * 1024 * 1024;
 
 /// What a command takes besides its data, in bytes, at most.
-const ENVELOPE: usize = 64 + LONGEST_NAME;
+/// A bridge's has another machine's name in it.
+const ENVELOPE: usize = 1024 + LONGEST_NAME;
 
 /// Bytes that wait for a member from which on what can be missed is missed.
 pub const ENOUGH: usize = 16 * 1024 * 1024;

@@ -5,9 +5,12 @@
 //! [`Channel`](crate::messages::channel::Channel).
 //!
 //! What the hub makes of a command is decided in [`house`], which knows no socket, no thread and no clock: members,
-//! commands and the time go in, notices come out. It has four rooms that know nothing of each other: who listens to a
-//! topic ([`topics`]), who answers on it ([`requests`]), who holds a lock ([`locks`]), and what is kept for all
-//! ([`store`]).
+//! commands and the time go in, notices come out. It has five rooms that know nothing of each other: who listens to a
+//! topic ([`topics`]), who answers on it ([`requests`]), who holds a lock ([`locks`]), what is kept for all
+//! ([`store`]), and what other machines are to hear of ([`bridges`]).
+//!
+//! A *bridge* is a member of the primary by which machines are joined: it is told what members publish, and relays what
+//! other machines do. What is relayed is for those who listen, and for no bridge.
 //!
 //! # What is promised
 //!
@@ -18,6 +21,7 @@
 //!    an answer of it is told that it is gone.
 //! 4. Whatever a member says, it takes a bounded part of the primary's memory.
 
+pub mod bridges;
 pub mod figures;
 pub mod house;
 pub mod hub;
@@ -35,11 +39,14 @@ use std::collections::BTreeMap;
 /// A member of the bus: a number that is never used again.
 pub type Member = u32;
 
-/// Where a member is: the slot that its worker fills, or [`PRIMARY`].
+/// Where a member is: the slot that its worker fills, [`PRIMARY`] or [`BRIDGE`].
 pub type Place = u32;
 
 /// The place of the primary.
 pub const PRIMARY: Place = u32::MAX;
+
+/// The place of a bridge, by which other machines say what they say.
+pub const BRIDGE: Place = u32::MAX - 1;
 
 /// Where each member is.
 pub type Places = BTreeMap<Member, Place>;

@@ -24,6 +24,9 @@ use crate::messages::frame::Kind;
 /// The longest name of a topic, a lock or a key, in bytes of UTF-8.
 pub const LONGEST_NAME: usize = 1024;
 
+/// The first byte of a value that is JSON: see `lib/bus/clone.js`.
+const JSON_VALUE: u8 = 1;
+
 /// What a member numbers what it asks for with; the hub's notices say it again.
 pub type Id = u32;
 
@@ -48,17 +51,35 @@ pub enum Post<'a> {
     Bytes(&'a [u8]),
     /// The text of a JSON array of the topic and a value, behind its first bracket.
     Json(&'a str),
+    /// The text of the value alone, which travels as bytes.
+    Value(&'a str),
 }
 
-impl Post<'_> {
+impl<'a> Post<'a> {
+    /// The same as bytes: a bridge passes it on, and parses nothing.
+    pub fn for_bridge(self, topic: &str) -> Post<'a> {
+        match self {
+            Post::Json(text) => Post::Value(value_of(text, topic)),
+            bytes => bytes,
+        }
+    }
+
     /// Bytes of what was posted on the topic.
     pub fn len(&self, topic: &str) -> usize {
         match self {
             Post::Bytes(bytes) => bytes.len(),
+            Post::Value(text) => text.len(),
             // Two quotation marks, a comma and a bracket.
             Post::Json(text) => text.len().saturating_sub(topic.len() + 4),
         }
     }
+}
+
+/// The value of a text that is JSON: what is behind the topic, which has nothing that is escaped, and before the bracket.
+fn value_of<'a>(text: &'a str, topic: &str) -> &'a str {
+    let behind = text.trim_start().get(topic.len() + 2..).unwrap_or_default().trim_start();
+    let value = behind.strip_prefix(',').unwrap_or(behind).trim_end();
+    value.strip_suffix(']').unwrap_or(value).trim()
 }
 
 /// How a lock is asked for; the words are those of the Web Locks API.
@@ -112,6 +133,12 @@ pub enum Command<'a> {
     Delete { id: Id, key: &'a str },
     /// To be told when all that was said before is done.
     Sync { id: Id },
+    /// A bridge wants what others publish on any topic, and to know which topics somebody listens to.
+    Watch,
+    /// A bridge brings so many messages of another machine.
+    Relay { count: u32, topic: &'a str, data: &'a [u8] },
+    /// So many messages of other machines are lost; 0: nobody knows how many.
+    Lost { count: u64, topic: &'a str },
 }
 
 /// Why there is no answer.
@@ -170,7 +197,7 @@ pub struct LockRow<'a> {
 pub enum Notice<'a> {
     /// Somebody has published this.
     Published { from: Place, topic: &'a str, data: Post<'a> },
-    /// So many were published that it could not be told.
+    /// So many were published that it could not be told; 0: nobody knows how many.
     Missed { count: u64, topic: &'a str },
     /// It is asked.
     Asked { token: Token, from: Place, topic: &'a str, data: &'a [u8] },
@@ -194,6 +221,10 @@ pub enum Notice<'a> {
     Synced { id: Id },
     /// It was not carried out.
     Refused { id: Id, why: Refusal },
+    /// Somebody listens to the topic, or nobody does any more.
+    Wanted { topic: &'a str, wanted: bool },
+    /// A bridge has missed more than was counted; and what is wanted, of which it is told all anew.
+    Astray,
 }
 
 /// Reads one after the other; `None` from the first on that is not there.
@@ -268,6 +299,9 @@ impl<'a> Command<'a> {
             14 => Command::Increment { id: r.u32()?, by: r.u64()? as i64, ttl: r.u64()?, key: r.name()? },
             15 => Command::Delete { id: r.u32()?, key: r.name()? },
             16 => Command::Sync { id: r.u32()? },
+            18 => Command::Watch,
+            19 => Command::Relay { count: r.u32()?, topic: r.name()?, data: r.rest() },
+            20 => Command::Lost { count: r.u64()?, topic: r.name()? },
             _ => return None,
         };
         reader.0.is_empty().then_some(command)
@@ -356,6 +390,9 @@ impl Notice<'_> {
         match self {
             Notice::Published { from, data: Post::Json(text), .. } => w.text(*from, text),
             Notice::Published { from, topic, data: Post::Bytes(data) } => w.u8(1).u32(*from).name(topic).data(data),
+            Notice::Published { from, topic, data: Post::Value(text) } => {
+                w.u8(1).u32(*from).name(topic).u8(JSON_VALUE).data(text.as_bytes())
+            }
             Notice::Missed { count, topic } => w.u8(2).u64(*count).name(topic),
             Notice::Asked { token, from, topic, data } => w.u8(3).u64(*token).u32(*from).name(topic).data(data),
             Notice::Forgotten { token } => w.u8(4).u64(*token),
@@ -382,6 +419,8 @@ impl Notice<'_> {
             }
             Notice::Synced { id } => w.u8(11).u32(*id),
             Notice::Refused { id, why } => w.u8(12).u32(*id).u8(*why as u8),
+            Notice::Wanted { topic, wanted } => w.u8(13).u8(u8::from(*wanted)).name(topic),
+            Notice::Astray => w.u8(14),
         };
     }
 }

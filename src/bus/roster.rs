@@ -45,11 +45,13 @@ impl Roster {
         }
     }
 
-    /// A member goes from all.
-    pub fn leave(&mut self, member: Member) {
-        for name in self.names.remove(&member).unwrap_or_default() {
-            self.forget(member, &name);
+    /// A member goes from all, which are returned.
+    pub fn leave(&mut self, member: Member) -> BTreeSet<Box<str>> {
+        let names = self.names.remove(&member).unwrap_or_default();
+        for name in &names {
+            self.forget(member, name);
         }
+        names
     }
 
     fn forget(&mut self, member: Member, name: &str) {
@@ -59,6 +61,11 @@ impl Roster {
                 self.members.remove(name);
             }
         }
+    }
+
+    /// The names at which somebody is, in their order.
+    pub fn all(&self) -> BTreeSet<&str> {
+        self.members.keys().map(AsRef::as_ref).collect()
     }
 
     /// How many names somebody is at.

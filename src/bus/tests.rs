@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
 use super::figures::Figures;
-use super::hub::{Hub, ENOUGH, TOO_MUCH};
-use super::PRIMARY;
+use super::hub::{Hub, ENOUGH, LONGEST, TOO_MUCH};
+use super::{BRIDGE, PRIMARY};
 use crate::messages::channel::Channel;
 use crate::messages::frame::{Kind, LIMIT};
 use crate::messages::incoming::{Incoming, Read};
@@ -72,6 +72,10 @@ const SET: &[u8] = &[13];
 const GET: &[u8] = &[12];
 const SYNC: &[u8] = &[16];
 const SYNCED: &[u8] = &[11];
+const WATCH: &[u8] = &[18];
+const RELAY: &[u8] = &[19];
+const LOST: &[u8] = &[20];
+const WANTED: &[u8] = &[13];
 const ID: &[u8] = &[1, 0, 0, 0];
 const EXCLUSIVE: &[u8] = &[0];
 const NAME: &[u8] = &[1, 0, b'a'];
@@ -87,6 +91,8 @@ fn whoever_says_nonsense_is_cut_off_alone() {
         &[],
         &[0],
         &[17],
+        &[18, 0],
+        &[21],
         &[255],
         &[1],
         SUBSCRIBE,
@@ -221,6 +227,47 @@ fn what_a_member_holds_and_owes_is_settled_when_it_ends() {
     // By slot 3, gone, and the last.
     assert!(heard.contains(&vec![5, 2, 0, 0, 0, 3, 0, 0, 0, 3, 1]), "{heard:?}");
     assert!(heard.contains(&vec![6, 1, 0, 0, 0]), "{heard:?}");
+}
+
+#[test]
+fn nobody_but_a_bridge_is_heard_as_one() {
+    let hub = Hub::start(1 << 20).unwrap();
+    let [mut listener, mut worker] = [0, 1].map(|place| Member::join(&hub, place));
+    let mut bridge = Member::join(&hub, BRIDGE);
+    listener.say(&[SUBSCRIBE, NAME]);
+    listener.sync();
+    bridge.say(&[WATCH]);
+    assert_eq!(bridge.hear(), [[WANTED, &[1], NAME].concat()]);
+    for member in [&mut worker, &mut bridge] {
+        member.say(&[WATCH]);
+        member.say(&[LOST, &[9; 8], NAME]);
+        member.say(&[RELAY, &[1, 0, 0, 0], NAME, b"from afar"]);
+        member.sync();
+    }
+    listener.say_as(Kind::Json, None, &[b"[\"a\",{\"mine\":1}]"]);
+    assert_eq!(bridge.hear(), [[&[1], &[0; 4][..], NAME, b"\x01{\"mine\":1}"].concat()]);
+    let relayed = [&[1], &BRIDGE.to_le_bytes()[..], NAME, b"from afar"].concat();
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        heard.extend(listener.hear());
+    }
+    assert_eq!(heard, [[&[2], &[9; 8][..], NAME].concat(), relayed]);
+    drop(listener);
+    assert_eq!(bridge.hear(), [[WANTED, &[0], NAME].concat()]);
+}
+
+/// The bytes of the longest message that a bridge brings, with a name that is as long, are none too many.
+#[test]
+fn a_bridge_brings_what_is_as_long_as_it_may_be() {
+    let hub = Hub::start(1 << 20).unwrap();
+    let (mut listener, bridge) = (Member::join(&hub, 0), Member::join(&hub, BRIDGE));
+    let name = [&1024u16.to_le_bytes(), &[b'x'; 1024][..]].concat();
+    listener.say(&[SUBSCRIBE, &name]);
+    listener.sync();
+    let data = vec![7; LONGEST + 512];
+    bridge.say(&[RELAY, &[1, 0, 0, 0], &name, &data]);
+    let heard = listener.hear();
+    assert_eq!((heard.len(), heard[0].len()), (1, 1 + 4 + 2 + 1024 + data.len()));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Who wants what is published on a topic, and what of it those have missed who do not read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::bus::figures::Posts;
 use crate::bus::protocol::{Notice, Post, Refusal};
 use crate::bus::roster::Roster;
-use crate::bus::{Member, Place};
+use crate::bus::{Member, Place, BRIDGE};
 
 /// Where notices go.
 pub trait Outbox {
@@ -16,12 +16,25 @@ pub trait Outbox {
     fn send(&mut self, to: Member, notice: &Notice<'_>);
 }
 
+/// How much of each topic a member has missed since it was last told; 0: nobody knows how much.
+pub(super) type Missed = BTreeMap<Box<str>, u64>;
+
+/// So many more are missed.
+pub(super) fn count(missed: &mut Missed, topic: &str, messages: u64) {
+    match missed.get_mut(topic) {
+        Some(0) => {}
+        // What is lost between machines has a number that one of them says.
+        Some(count) => *count = if messages == 0 { 0 } else { count.saturating_add(messages) },
+        None => _ = missed.insert(topic.into(), messages),
+    }
+}
+
 /// The topics that somebody listens to.
 #[derive(Debug, Default)]
 pub struct Topics {
     listeners: Roster,
-    /// Those who have missed something: how much of each topic, since they were last told.
-    missed: HashMap<Member, BTreeMap<Box<str>, u64>>,
+    /// Those who have missed something.
+    missed: HashMap<Member, Missed>,
     posts: Posts,
 }
 
@@ -34,6 +47,16 @@ impl Topics {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.listeners.names()
+    }
+
+    /// Whether somebody listens to one.
+    pub fn has(&self, topic: &str) -> bool {
+        !self.listeners.at(topic).is_empty()
+    }
+
+    /// Their names, in their order.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.listeners.all()
     }
 
     /// What was posted, and what came of it.
@@ -57,29 +80,52 @@ impl Topics {
         }
     }
 
-    /// A member is gone.
-    pub fn leave(&mut self, member: Member) {
-        self.listeners.leave(member);
+    /// A member is gone: to what it has listened.
+    pub fn leave(&mut self, member: Member) -> BTreeSet<Box<str>> {
         self.missed.remove(&member);
+        self.listeners.leave(member)
     }
 
     /// Tells all who listen, but for whoever says it. Who has missed something is told of that first.
     pub fn publish(&mut self, by: Member, from: Place, topic: &str, data: Post<'_>, outbox: &mut impl Outbox) {
-        let notice = Notice::Published { from, topic, data };
         let bytes = data.len(topic) as u64;
         self.posts.published += 1;
         self.posts.published_bytes += bytes;
+        self.tell(by, topic, &Notice::Published { from, topic, data }, 1, bytes, outbox);
+    }
+
+    /// The same, of so many messages of another machine.
+    pub fn relay(&mut self, by: Member, topic: &str, data: &[u8], messages: u64, outbox: &mut impl Outbox) {
+        let notice = Notice::Published { from: BRIDGE, topic, data: Post::Bytes(data) };
+        self.tell(by, topic, &notice, messages, data.len() as u64, outbox);
+    }
+
+    fn tell(
+        &mut self,
+        by: Member,
+        topic: &str,
+        notice: &Notice<'_>,
+        messages: u64,
+        bytes: u64,
+        outbox: &mut impl Outbox,
+    ) {
         for &listener in self.listeners.at(topic).iter().filter(|listener| **listener != by) {
-            if self.missed.contains_key(&listener) || !outbox.offer(listener, &notice) {
-                let missed = self.missed.entry(listener).or_default();
-                match missed.get_mut(topic) {
-                    Some(count) => *count += 1,
-                    None => _ = missed.insert(topic.into(), 1),
-                }
-                self.posts.missed += 1;
+            if self.missed.contains_key(&listener) || !outbox.offer(listener, notice) {
+                count(self.missed.entry(listener).or_default(), topic, messages);
+                self.posts.missed += messages;
             } else {
-                self.posts.delivered += 1;
+                self.posts.delivered += messages;
                 self.posts.delivered_bytes += bytes;
+            }
+        }
+    }
+
+    /// Tells all who listen that so many messages of other machines are lost; 0: nobody knows how many.
+    pub fn lost(&mut self, topic: &str, messages: u64, outbox: &mut impl Outbox) {
+        let notice = Notice::Missed { count: messages, topic };
+        for &listener in self.listeners.at(topic) {
+            if self.missed.contains_key(&listener) || !outbox.offer(listener, &notice) {
+                count(self.missed.entry(listener).or_default(), topic, messages);
             }
         }
     }

@@ -7,10 +7,10 @@ use serde::de::IgnoredAny;
 use crate::bus::house::House;
 use crate::bus::protocol::{Command, Notice, Post, To, Wish, LONGEST_NAME};
 use crate::bus::topics::Outbox;
-use crate::bus::{Member, PRIMARY};
+use crate::bus::{Member, Place, BRIDGE, PRIMARY};
 use crate::messages::frame::Kind;
 
-/// How many processes take part. The last is the primary.
+/// How many members take part. The last is the primary, the one before it a bridge.
 const PLACES: u8 = 4;
 
 /// Bytes that the store keeps at most.
@@ -38,7 +38,7 @@ pub fn bus(bytes: &[u8]) {
         let member = *at_place[usize::from(place)].get_or_insert_with(|| {
             last += 1;
             told.waiting.insert(last, 0);
-            house.join(last, if place == PLACES - 1 { PRIMARY } else { place.into() });
+            house.join(last, place_of(place));
             last
         });
         told.speaker = member;
@@ -59,6 +59,14 @@ pub fn bus(bytes: &[u8]) {
         house.leave(member, &mut told);
     }
     assert!(house.is_empty(), "something is kept of those who are gone");
+}
+
+fn place_of(number: u8) -> Place {
+    match PLACES - number {
+        1 => PRIMARY,
+        2 => BRIDGE,
+        _ => number.into(),
+    }
 }
 
 /// What begins with a bracket is JSON: no op is that large.
@@ -108,7 +116,10 @@ impl Outbox for Told {
                 let (from, topic, _): (u32, &str, IgnoredAny) = serde_json::from_slice(&bytes).unwrap();
                 assert!(matches!(notice, Notice::Published { from: by, topic: on, .. } if (*by, *on) == (from, topic)));
             }
-            _ => assert!((1..=12).contains(&bytes[0]), "JavaScript knows no such notice"),
+            _ => assert!((1..=14).contains(&bytes[0]), "JavaScript knows no such notice"),
+        }
+        if let Notice::Published { data: Post::Value(text), .. } = notice {
+            let _: IgnoredAny = serde_json::from_str(text).unwrap();
         }
     }
 }
@@ -120,6 +131,7 @@ fn encode(command: &Command<'_>) -> Vec<u8> {
         Command::Unsubscribe { topic } => [&[2], &name(topic)[..]].concat(),
         Command::Publish { topic, data: Post::Bytes(data) } => [&[3], &name(topic)[..], data].concat(),
         Command::Publish { data: Post::Json(text), .. } => [b"[", text.as_bytes()].concat(),
+        Command::Publish { data: Post::Value(_), .. } => unreachable!("no member says it so"),
         Command::Serve { id, topic } => [&[4], &id.to_le_bytes()[..], &name(topic)].concat(),
         Command::Retire { topic } => [&[5], &name(topic)[..]].concat(),
         Command::Ask { id, to, topic, data } => {
@@ -141,6 +153,9 @@ fn encode(command: &Command<'_>) -> Vec<u8> {
         }
         Command::Delete { id, key } => [&[15], &id.to_le_bytes()[..], &name(key)].concat(),
         Command::Sync { id } => [&[16], &id.to_le_bytes()[..]].concat(),
+        Command::Watch => vec![18],
+        Command::Relay { count, topic, data } => [&[19], &count.to_le_bytes()[..], &name(topic), data].concat(),
+        Command::Lost { count, topic } => [&[20], &count.to_le_bytes()[..], &name(topic)].concat(),
     }
 }
 

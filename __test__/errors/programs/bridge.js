@@ -14,6 +14,7 @@ class Broker extends EventEmitter {
     this.subscribe = (_subject, heard) => resolve(heard);
   });
   publish() {}
+  unsubscribe() {}
   close() {}
 }
 

@@ -11,7 +11,8 @@ import { redis } from 'rust-cluster/bus/redis';
 import { createAdapter } from 'rust-cluster/bus/socket.io';
 
 const channel = new BroadcastChannel('x');
-channel.onmessage = ({ data, from }) => {
+channel.onmessage = ({ data, from, traceparent }) => {
+  if (traceparent) channel.postMessage(data, { traceparent });
   if (typeof from === 'object') console.log(from.machine.length, from.slot === 'primary');
   else console.log(data, from === 'primary' ? from : from.toFixed());
 };
@@ -47,6 +48,7 @@ class Own extends EventEmitter implements BridgeTransport {
   async subscribe(_subject: string, heard: (bytes: Uint8Array) => void): Promise<void> {
     heard(new Uint8Array());
   }
+  unsubscribe(_subject: string): void {}
   close(): void {}
 }
 
@@ -58,6 +60,7 @@ export async function join(): Promise<void> {
     redis(new Redis()),
     redis(createClient()),
   ];
+  bridge(new Own());
   for (const transport of transports) {
     const joined = bridge(transport, { prefix: 'shop', machine: 'a', channels: ['a', 'b'] });
     joined.on('gap', ({ channel, machine, missed }) => console.log(channel, machine?.length, missed));

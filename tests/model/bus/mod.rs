@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rust_cluster::bus::house::House;
 use rust_cluster::bus::protocol::{Command, Id, Notice, Post, To, Wish};
 use rust_cluster::bus::topics::Outbox;
-use rust_cluster::bus::{Member, PRIMARY};
+use rust_cluster::bus::{Member, BRIDGE, PRIMARY};
 
 use self::naive::Naive;
 use super::config;
@@ -20,8 +20,9 @@ const STORED: usize = 1100;
 /// Few, so that members meet.
 const NAMES: [&str; 2] = ["a", "b"];
 
-/// What is published on each as JSON.
-const TEXTS: [&str; 2] = [r#""a",1]"#, r#""b",[2]]"#];
+/// What is published on each as JSON; and the value in it.
+const TEXTS: [&str; 2] = [r#""a",1]"#, " \"b\" , [\" ],\"]\t] "];
+pub const VALUES: [&str; 2] = ["1", r#"[" ],"]"#];
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -51,6 +52,9 @@ enum Said {
     Set(usize, u64, usize),
     Increment(usize, i64, u64),
     Delete(usize),
+    Watch,
+    Relay(u32, usize),
+    Lost(u64, usize),
 }
 
 /// What was sent to each, as it travels.
@@ -104,7 +108,10 @@ fn said() -> impl Strategy<Value = Said> {
         2 => (name.clone(), ttl.clone(), 0..600usize).prop_map(|(name, ttl, length)| Said::Set(name, ttl, length)),
         2 => (name.clone(), prop_oneof![Just(1i64), Just(i64::MAX)], ttl)
             .prop_map(|(name, by, ttl)| Said::Increment(name, by, ttl)),
-        1 => name.prop_map(Said::Delete),
+        1 => name.clone().prop_map(Said::Delete),
+        2 => Just(Said::Watch),
+        2 => (1..4u32, name.clone()).prop_map(|(count, name)| Said::Relay(count, name)),
+        1 => (prop_oneof![0..4u64, Just(u64::MAX)], name).prop_map(|(count, name)| Said::Lost(count, name)),
     ]
 }
 
@@ -138,6 +145,9 @@ fn command<'a>(said: &Said, data: &'a [u8]) -> Command<'a> {
         Said::Set(name, ttl, length) => Command::Set { id, ttl, key: NAMES[name], data: &data[..length] },
         Said::Increment(name, by, ttl) => Command::Increment { id, by, ttl, key: NAMES[name] },
         Said::Delete(name) => Command::Delete { id, key: NAMES[name] },
+        Said::Watch => Command::Watch,
+        Said::Relay(count, name) => Command::Relay { count, topic: NAMES[name], data: &data[..4] },
+        Said::Lost(count, name) => Command::Lost { count, topic: NAMES[name] },
     }
 }
 
@@ -154,8 +164,12 @@ proptest! {
             match step {
                 Step::Join if members.len() < 5 => {
                     last += 1;
-                    // Two may be in one place: a worker and its replacement.
-                    let place = if last == 1 { PRIMARY } else { last % 3 };
+                    // Two may be in one place: a worker and its replacement, or two bridges.
+                    let place = match last {
+                        1 => PRIMARY,
+                        _ if last % 4 == 3 => BRIDGE,
+                        _ => last % 3,
+                    };
                     members.push(last);
                     house.join(last, place);
                     naive.join(last, place);

@@ -3,17 +3,55 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_cluster::bus::figures::{Figures, LockFigures, Posts, StoreFigures};
-use rust_cluster::bus::protocol::{Absence, Command, Id, LockRow, Notice, Refusal, To, Value, Wish};
+use rust_cluster::bus::protocol::{Absence, Command, Id, LockRow, Notice, Post, Refusal, To, Value, Wish};
 use rust_cluster::bus::topics::Outbox;
-use rust_cluster::bus::{Member, Place};
+use rust_cluster::bus::{Member, Place, BRIDGE};
 
-use super::Told;
+use super::{Told, VALUES};
 
 #[derive(Debug, Clone)]
 struct Listener {
     member: Member,
     topic: String,
-    missed: u64,
+    missed: Missed,
+}
+
+/// Nothing; or so many; or nobody knows how many.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+enum Missed {
+    #[default]
+    Nothing,
+    Some(u64),
+    Unknown,
+}
+
+impl Missed {
+    fn add(&mut self, count: u64) {
+        *self = match (*self, count) {
+            (_, 0) | (Missed::Unknown, _) => Missed::Unknown,
+            (Missed::Nothing, count) => Missed::Some(count),
+            (Missed::Some(before), count) => Missed::Some(before.saturating_add(count)),
+        }
+    }
+
+    fn tell(&mut self, member: Member, topic: &str, told: &mut Told) {
+        let count = match std::mem::take(self) {
+            Missed::Nothing => return,
+            Missed::Some(count) => count,
+            Missed::Unknown => 0,
+        };
+        told.send(member, &Notice::Missed { count, topic });
+    }
+}
+
+/// A bridge that watches has no topics of its own.
+#[derive(Debug, Default)]
+struct Bridge {
+    watches: bool,
+    topics: BTreeSet<String>,
+    missed: BTreeMap<String, Missed>,
+    /// It has missed which topics are wanted.
+    astray: bool,
 }
 
 #[derive(Debug)]
@@ -45,6 +83,7 @@ struct Entry {
 pub struct Naive {
     places: BTreeMap<Member, Place>,
     listeners: Vec<Listener>,
+    bridges: BTreeMap<Member, Bridge>,
     behind: BTreeSet<Member>,
     servers: Vec<(Member, String)>,
     requests: Vec<Request>,
@@ -64,6 +103,7 @@ impl Naive {
         Naive {
             places: BTreeMap::new(),
             listeners: Vec::new(),
+            bridges: BTreeMap::new(),
             behind: BTreeSet::new(),
             servers: Vec::new(),
             requests: Vec::new(),
@@ -98,12 +138,18 @@ impl Naive {
 
     pub fn join(&mut self, member: Member, place: Place) {
         self.places.insert(member, place);
+        if place == BRIDGE {
+            self.bridges.insert(member, Bridge::default());
+        }
     }
 
     pub fn leave(&mut self, member: Member, told: &mut Told) {
         let from = self.places.remove(&member).unwrap();
         self.behind.remove(&member);
-        self.listeners.retain(|listener| listener.member != member);
+        self.bridges.remove(&member);
+        let mut topics: Vec<_> = self.of(member).map(|listener| listener.topic.clone()).collect();
+        topics.sort_unstable();
+        topics.iter().for_each(|topic| self.unsubscribe(member, topic, told));
         self.servers.retain(|(server, _)| *server != member);
         let mut own: Vec<_> = self.requests.iter().filter(|request| request.asker == member).map(|r| r.id).collect();
         own.sort_unstable();
@@ -122,9 +168,81 @@ impl Naive {
         if self.behind.remove(&member) {
             let mut own: Vec<_> = self.listeners.iter_mut().filter(|listener| listener.member == member).collect();
             own.sort_by(|one, other| one.topic.cmp(&other.topic));
-            for listener in own.into_iter().filter(|listener| listener.missed > 0) {
-                told.send(member, &Notice::Missed { count: listener.missed, topic: &listener.topic });
-                listener.missed = 0;
+            own.into_iter().for_each(|listener| listener.missed.tell(member, &listener.topic, told));
+        }
+        if let Some(bridge) = self.bridges.get_mut(&member) {
+            bridge.missed.iter_mut().for_each(|(topic, missed)| missed.tell(member, topic, told));
+            bridge.missed.clear();
+            if std::mem::take(&mut bridge.astray) {
+                told.send(member, &Notice::Astray);
+                self.tell_wanted(member, told);
+            }
+        }
+    }
+
+    fn of(&self, member: Member) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().filter(move |listener| listener.member == member)
+    }
+
+    fn tell_wanted(&self, bridge: Member, told: &mut Told) {
+        let topics: BTreeSet<_> = self.listeners.iter().map(|listener| &listener.topic).collect();
+        topics.iter().for_each(|topic| told.send(bridge, &Notice::Wanted { topic, wanted: true }));
+    }
+
+    fn unsubscribe(&mut self, member: Member, topic: &str, told: &mut Told) {
+        if let Some(bridge) = self.bridges.get_mut(&member) {
+            bridge.topics.remove(topic);
+        }
+        if self.of(member).any(|listener| listener.topic == topic) {
+            self.listeners.retain(|listener| !(listener.member == member && listener.topic == topic));
+            self.tell_if_nobody_listens(topic, false, told);
+        }
+    }
+
+    fn tell_if_nobody_listens(&mut self, topic: &str, wanted: bool, told: &mut Told) {
+        if self.listeners.iter().any(|listener| listener.topic == topic) {
+            return;
+        }
+        for (member, bridge) in self.bridges.iter_mut().filter(|(_, bridge)| bridge.watches) {
+            if told.deaf.contains(member) {
+                bridge.astray = true;
+            } else {
+                told.send(*member, &Notice::Wanted { topic, wanted });
+            }
+        }
+    }
+
+    /// All who listen to a topic, but for one, are told of so many messages.
+    fn tell(&mut self, by: Member, topic: &str, notice: &Notice<'_>, messages: u64, bytes: u64, told: &mut Told) {
+        let is_post = matches!(notice, Notice::Published { .. });
+        for listener in self.listeners.iter_mut().filter(|it| it.topic == topic && it.member != by) {
+            if self.behind.contains(&listener.member) || told.deaf.contains(&listener.member) {
+                listener.missed.add(messages);
+                self.behind.insert(listener.member);
+                self.posts.missed += if is_post { messages } else { 0 };
+            } else {
+                self.posts.delivered += if is_post { messages } else { 0 };
+                self.posts.delivered_bytes += bytes;
+                told.send(listener.member, notice);
+            }
+        }
+    }
+
+    fn tell_bridges(&mut self, from: Place, topic: &str, data: Post<'_>, told: &mut Told) {
+        if from == BRIDGE {
+            return;
+        }
+        let data = match data {
+            Post::Json(_) => Post::Value(VALUES[usize::from(topic == "b")]),
+            bytes => bytes,
+        };
+        let mut bridges: Vec<_> = self.bridges.iter_mut().collect();
+        bridges.sort_by_key(|(_, bridge)| !bridge.watches);
+        for (member, bridge) in bridges.into_iter().filter(|(_, it)| it.watches || it.topics.contains(topic)) {
+            if !bridge.missed.is_empty() || told.deaf.contains(member) {
+                bridge.missed.entry(topic.into()).or_default().add(1);
+            } else {
+                told.send(*member, &Notice::Published { from, topic, data });
             }
         }
     }
@@ -133,29 +251,39 @@ impl Naive {
         let from = self.places[&member];
         match command {
             Command::Subscribe { id, topic } => {
-                if !self.listeners.iter().any(|listener| listener.member == member && listener.topic == topic) {
-                    self.listeners.push(Listener { member, topic: topic.into(), missed: 0 });
+                if let Some(bridge) = self.bridges.get_mut(&member) {
+                    if !bridge.watches {
+                        bridge.topics.insert(topic.into());
+                    }
+                } else if !self.of(member).any(|listener| listener.topic == topic) {
+                    self.tell_if_nobody_listens(topic, true, told);
+                    self.listeners.push(Listener { member, topic: topic.into(), missed: Missed::Nothing });
                 }
                 told.send(member, &Notice::Synced { id });
             }
-            Command::Unsubscribe { topic } => {
-                self.listeners.retain(|listener| !(listener.member == member && listener.topic == topic));
-            }
+            Command::Unsubscribe { topic } => self.unsubscribe(member, topic, told),
             Command::Publish { topic, data } => {
+                let bytes = data.len(topic) as u64;
                 self.posts.published += 1;
-                self.posts.published_bytes += data.len(topic) as u64;
-                for listener in self.listeners.iter_mut().filter(|it| it.topic == topic && it.member != member) {
-                    if self.behind.contains(&listener.member) || told.deaf.contains(&listener.member) {
-                        listener.missed += 1;
-                        self.posts.missed += 1;
-                        self.behind.insert(listener.member);
-                    } else {
-                        self.posts.delivered += 1;
-                        self.posts.delivered_bytes += data.len(topic) as u64;
-                        told.send(listener.member, &Notice::Published { from, topic, data });
-                    }
+                self.posts.published_bytes += bytes;
+                self.tell(member, topic, &Notice::Published { from, topic, data }, 1, bytes, told);
+                self.tell_bridges(from, topic, data, told);
+            }
+            Command::Watch => {
+                let known = self.bridges.get_mut(&member).map(|it| std::mem::replace(&mut it.watches, true));
+                if known == Some(false) {
+                    self.bridges.get_mut(&member).unwrap().topics.clear();
+                    self.tell_wanted(member, told);
                 }
             }
+            Command::Relay { count, topic, data } if from == BRIDGE => {
+                let notice = Notice::Published { from, topic, data: Post::Bytes(data) };
+                self.tell(member, topic, &notice, count.into(), data.len() as u64, told);
+            }
+            Command::Lost { count, topic } if from == BRIDGE => {
+                self.tell(member, topic, &Notice::Missed { count, topic }, count, 0, told);
+            }
+            Command::Relay { .. } | Command::Lost { .. } => {}
             Command::Serve { id, topic } => {
                 let server = (member, topic.to_string());
                 if !self.servers.contains(&server) {
