@@ -14,16 +14,14 @@ mod peer;
 pub mod proxy_protocol;
 #[cfg(test)]
 mod replay;
+pub mod ring;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::ptr::NonNull;
-use std::sync::LazyLock;
 
 use crate::connections::listen;
 use crate::messages::frame::{Header, HEADER};
 use crate::messages::parts::{self, Source, Text};
-use crate::messages::ring;
-use crate::processes::board::Board;
 
 /// [`Header::decode`]: what it reads is written back as it was.
 pub fn header(bytes: &[u8]) {
@@ -69,29 +67,9 @@ unsafe impl Source for Read<'_> {
     }
 }
 
-static RING: LazyLock<ring::Reader> = LazyLock::new(|| {
-    let (board, _) = Board::new().unwrap();
-    ring::Reader::new(board.spaces().unwrap().0, 1 << 20)
-});
-
-/// [`parts::read`] where there is a ring: what it finds there lies within, and is no more than one message may have.
-fn parts_in_ring(bytes: &[u8]) {
-    let start = RING.at(ring::Place { start: 0, length: 0, wide: false }).unwrap().start.as_ptr() as usize;
-    let Ok((strings, _)) = parts::read(bytes, Some(&RING)) else { return };
-    let mut total = 0;
-    for string in strings {
-        let Text::Shared(shared) = string else { continue };
-        let from = shared.start.as_ptr() as usize;
-        assert!(start <= from && from + shared.length <= start + ring::SIZE, "it lies outside");
-        assert!(!shared.wide || (from | shared.length) & 1 == 0, "half a unit");
-        total += shared.length;
-    }
-    assert!(total <= 1 << 20, "{total} bytes");
-}
-
 /// [`parts::read`]: what it reads is written back as it was, and it refuses only what does not add up.
 pub fn parts(bytes: &[u8]) {
-    parts_in_ring(bytes);
+    ring::marks(bytes);
     let number = |index: usize| {
         let bytes = bytes.get(index.checked_mul(4)?..)?.first_chunk()?;
         Some(u32::from_le_bytes(*bytes) as usize)

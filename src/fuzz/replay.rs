@@ -6,10 +6,10 @@ use crate::os::alone::alone;
 
 use super::{
     bus::bus, channel::channel, handoff::handoff, header, host, metrics::metrics, parts, peek::peek,
-    proxy_protocol::proxy_protocol,
+    proxy_protocol::proxy_protocol, ring::ring,
 };
 
-/// Random inputs a target, so that all make 450,000. `FUZZ_INPUTS` asks for another number.
+/// Random inputs a target, so that all make 455,000. `FUZZ_INPUTS` asks for another number.
 const INPUTS: usize = 50_000;
 
 /// A number generator that is the same everywhere (xorshift64*).
@@ -31,6 +31,10 @@ impl Random {
 /// Runs the target on its corpus, and on inputs that are random bytes, or pieces of the corpus put together with
 /// some bytes changed. `FUZZ_SEED` asks for others.
 fn replay(name: &str, target: fn(&[u8])) {
+    replay_some(name, INPUTS, target);
+}
+
+fn replay_some(name: &str, inputs: usize, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -38,7 +42,7 @@ fn replay(name: &str, target: fn(&[u8])) {
     assert!(!corpus.is_empty());
     corpus.iter().for_each(|input| target(input));
 
-    let (seed, inputs) = (setting("FUZZ_SEED", 1), setting("FUZZ_INPUTS", INPUTS));
+    let (seed, inputs) = (setting("FUZZ_SEED", 1), setting("FUZZ_INPUTS", inputs));
     println!("{name}: {} inputs of the corpus, {inputs} random ones with FUZZ_SEED={seed}", corpus.len());
     let mut random = Random(seed as u64);
     for _ in 0..inputs {
@@ -111,4 +115,10 @@ fn peek_replayed() {
 #[test]
 fn proxy_protocol_replayed() {
     replay("proxy_protocol", proxy_protocol);
+}
+
+#[test]
+fn ring_replayed() {
+    // Each takes memory, and gives it back.
+    replay_some("ring", INPUTS / 10, ring);
 }

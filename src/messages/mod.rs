@@ -16,3 +16,5 @@ pub mod spare;
 #[cfg(test)]
 mod testing;
 pub mod traffic;
+#[cfg(all(test, weak_memory))]
+mod weak_memory;

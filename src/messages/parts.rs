@@ -127,7 +127,7 @@ fn append(bytes: &mut Vec<u8>, string: &impl Source) -> bool {
 /// Reads the parts of a message: its strings, and the JSON text.
 ///
 /// # Errors
-/// [`Error::BadParts`] when the lengths do not add up, or a string lies where the ring has none;
+/// [`Error::BadParts`] when the lengths do not add up, or a string lies where the ring has none, or no room;
 /// [`Error::FrameTooLarge`] when all of it together is longer than a message may be.
 pub fn read<'a>(payload: &'a [u8], ring: Option<&'a ring::Reader>) -> Result<(Vec<Text<'a>>, &'a [u8])> {
     let bad = || Error::BadParts { length: payload.len() };
@@ -141,8 +141,9 @@ pub fn read<'a>(payload: &'a [u8], ring: Option<&'a ring::Reader>) -> Result<(Ve
             let (start, after) = number(rest).ok_or_else(bad)?;
             let place = Place { start, length: length & !(WIDE | RING), wide: length & WIDE != 0 };
             let ring = ring.ok_or_else(bad)?;
-            shared += place.length as usize;
-            ring.admit(shared, payload.len())?;
+            let bytes = place.length as usize;
+            ring.admit(bytes, shared, payload.len())?;
+            shared += bytes;
             strings.push(Text::Shared(ring.at(place).ok_or_else(bad)?));
             (lengths, rest) = (more, after);
             continue;

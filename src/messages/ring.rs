@@ -17,8 +17,10 @@
 //! ([`Writer`] uses it no more), and one that counts too early is told nonsense. A sender that marks what lies outside
 //! breaks the channel; one that changes a string while it is copied has sent another one, since V8 takes any bytes for
 //! Latin-1, and any units for UTF-16 (text of UTF-8 would have to be checked first, and then be copied: it stays with
-//! the socket). A mark may name what was named before, at 8 bytes of the socket each time; so the strings of one message
-//! are no more than a ring holds, and no more than a message may have.
+//! the socket). A mark may name what was named before, at 8 bytes of the socket each time: a few kilobytes of them would
+//! be gigabytes of strings. So the strings of one message are no more than a message may have; and those of all messages
+//! that one read has brought no more than a ring holds, since none of them had been taken when the last was put in
+//! ([`Reader::arrived`]).
 //!
 //! **When it is full**, or a string short, or the ring not yet open at the other end, or its memory refused, a string takes the socket: nobody waits.
 //! What lies in it is counted with what is queued ([`Writer::held`]), but for as much as a socket holds uncounted.
@@ -34,18 +36,19 @@
 //! ([`is_overcommitted`](crate::os::memory::is_overcommitted)).
 //! Strings follow each other up to [`NEAR`], and begin again at the start as soon as there is room: what was just read is
 //! in the processor's caches, and what is farther is for large strings, or a receiver that is slow. What has rested for a
-//! while goes back to the system ([`Writer::rest`]).
+//! while goes back to the system ([`Writer::rest`]), and all of it once nobody reads it any more.
 //!
 //! **A fork** that executes no other program has the memory, as it has the socket; neither is for two users.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::{fence, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::messages::parts::{Source, MORE};
 use crate::os::error::{Error, Result};
-use crate::os::sync::pause;
+use crate::os::sync::{fence, pause};
 use crate::processes::board::Space;
 
 /// Bytes of strings that a ring has room for.
@@ -245,6 +248,8 @@ pub struct Reader {
     space: Space,
     taken: u32,
     longest: usize,
+    /// Bytes that may be marked until more marks arrive.
+    left: Cell<usize>,
 }
 
 /// A string in the ring. Its sender may change it at any time.
@@ -263,19 +268,27 @@ impl Reader {
     /// Opens the ring: from now on strings are put in. A message has no more than `longest` bytes, with its strings.
     pub fn new(space: Space, longest: usize) -> Self {
         space.said().open.store(1, Ordering::Release);
-        Reader { space, taken: 0, longest }
+        Reader { space, taken: 0, longest, left: Cell::new(SIZE) }
     }
 
-    /// Whether a message may have so many bytes in the ring, and so many beside.
+    /// More marks may have arrived. Of those that came before none is left to be read.
+    pub fn arrived(&self) {
+        self.left.set(SIZE);
+    }
+
+    /// Whether a message may have one more string in the ring, of so many bytes, besides others, and so many bytes beside.
     ///
     /// # Errors
-    /// [`Error::FrameTooLarge`].
-    pub fn admit(&self, shared: usize, beside: usize) -> Result<()> {
+    /// [`Error::FrameTooLarge`]; [`Error::BadParts`] when the sender cannot have had room for all that it has marked.
+    pub fn admit(&self, more: usize, others: usize, beside: usize) -> Result<()> {
+        let shared = others.saturating_add(more);
         let (length, limit) = (shared.saturating_add(beside), self.longest);
-        match shared > SIZE || length > limit {
-            true => Err(Error::FrameTooLarge { length, limit: limit.min(beside.saturating_add(SIZE)) }),
-            false => Ok(()),
+        if shared > SIZE || length > limit {
+            return Err(Error::FrameTooLarge { length, limit: limit.min(beside.saturating_add(SIZE)) });
         }
+        let left = self.left.get().checked_sub(more).ok_or(Error::BadParts { length: beside })?;
+        self.left.set(left);
+        Ok(())
     }
 
     /// The string of a mark; none lies outside, or has half a unit.
@@ -296,6 +309,14 @@ impl Reader {
         pause();
         self.taken = self.taken.wrapping_add(strings as u32);
         self.space.said().taken.store(self.taken, Ordering::Release);
+    }
+}
+
+impl Drop for Reader {
+    /// Nobody takes out what is there, or will be: its memory goes back, while its sender may live on.
+    fn drop(&mut self) {
+        self.space.said().open.store(0, Ordering::Release);
+        self.space.release(SIZE);
     }
 }
 

@@ -1,5 +1,11 @@
 //! What two threads share, and the threads: parking_lot's and the standard library's, or those of shuttle, which
-//! runs a test in many of the orders in which its threads may take turns (`cfg(shuttle)`, see `interleavings`).
+//! runs a test in many of the orders in which its threads may take turns (`cfg(shuttle)`, see `interleavings`). What two
+//! processes share: numbers, or those of loom, which has each seen as late as the orderings allow (`cfg(weak_memory)`).
+
+#[cfg(all(test, weak_memory))]
+pub use loom::sync::atomic::{fence, AtomicU32};
+#[cfg(not(all(test, weak_memory)))]
+pub use std::sync::atomic::{fence, AtomicU32};
 
 #[cfg(not(all(test, shuttle)))]
 pub use parking_lot::{Condvar, Mutex, MutexGuard};

@@ -18,7 +18,7 @@
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ use nix::time::{clock_gettime, ClockId};
 
 use crate::os::error::Result;
 use crate::os::memory::{self, Mapping};
+use crate::os::sync::AtomicU32;
 
 /// What lies at the start of the page. Times are of CLOCK_MONOTONIC, in nanoseconds.
 #[derive(Debug)]
@@ -108,6 +109,7 @@ pub fn gauge(number: u32) -> Option<Gauge> {
 
 /// What the receiver of a ring says of it, in the other half of the page.
 #[derive(Debug)]
+#[cfg_attr(all(test, weak_memory), derive(Default))]
 #[repr(C, align(64))]
 pub struct Said {
     /// Not 0: it takes strings out.
@@ -118,10 +120,14 @@ pub struct Said {
 
 /// Space behind the board for one direction of the channel: see `src/messages/ring.rs`.
 #[derive(Debug)]
+#[cfg_attr(all(test, weak_memory), derive(Clone))]
 pub struct Space {
     memory: Arc<Mapping>,
     /// 0: to the primary, 1: to the worker.
     number: usize,
+    /// loom's numbers lie nowhere else.
+    #[cfg(all(test, weak_memory))]
+    said: Arc<Said>,
 }
 
 impl Space {
@@ -129,6 +135,13 @@ impl Space {
     pub const SIZE: usize = 4 * 1024 * 1024;
 
     /// What its receiver says.
+    #[cfg(all(test, weak_memory))]
+    pub fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// What its receiver says.
+    #[cfg(not(all(test, weak_memory)))]
     pub fn said(&self) -> &Said {
         let place = PAGE / 2 + self.number * size_of::<Said>();
         // SAFETY: within the page, aligned as it is. All is atomic, and every value of it is one.
@@ -290,7 +303,12 @@ impl Board {
 
     /// The space for strings to the primary, and that for strings to the worker, if there is any.
     pub fn spaces(&self) -> Option<(Space, Space)> {
-        let space = |number| Space { memory: Arc::clone(&self.memory), number };
+        let space = |number| Space {
+            memory: Arc::clone(&self.memory),
+            number,
+            #[cfg(all(test, weak_memory))]
+            said: Arc::default(),
+        };
         (self.memory.size() >= Self::SIZE_WITH_RINGS.get()).then(|| (space(0), space(1)))
     }
 

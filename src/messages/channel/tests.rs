@@ -2,7 +2,7 @@ use super::*;
 use crate::messages::frame::{HEADER, LIMIT};
 use crate::messages::incoming::Incoming;
 use crate::messages::spare::LARGEST;
-use crate::messages::testing::{drain, marked};
+use crate::messages::testing::{drain, marked, ring_ends, sent};
 use crate::os::error::Error;
 use crate::os::{faults, socket};
 use nix::errno::Errno;
@@ -106,9 +106,16 @@ fn a_queue_that_is_never_empty_keeps_only_what_waits() {
 #[test]
 fn a_message_that_no_peer_would_take_is_not_queued() {
     let (channel, far) = ends();
+    let (writer, _reader) = ring_ends();
+    channel.share(writer);
     push(&channel, b"before", None, false);
-    let too_long = channel.push(Kind::Advanced, None, true, |bytes| bytes.resize(bytes.len() + LIMIT + 1, 0));
+    let too_long = channel.push_with(Kind::Parts, None, true, |bytes, ring| {
+        assert!(ring.unwrap().put(&sent(300_000, 1)).is_some());
+        bytes.resize(bytes.len() + LIMIT + 1, 0);
+    });
     assert_eq!(too_long, Err(Error::MessageTooLarge { length: LIMIT + 1, limit: LIMIT }));
+    channel.rest();
+    assert!(channel.rest(), "nobody will take its strings");
     push(&channel, b"after", None, true);
     let messages = drain(&mut Incoming::new(LIMIT), far.as_fd());
     assert_eq!(messages, [(vec!["before".into(), "after".into()], None)]);

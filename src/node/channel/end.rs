@@ -238,6 +238,7 @@ impl End {
             let found = match &self.core {
                 Some(core) if !self.ended && self.budget.get() != Budget::SPENT => {
                     let read = self.incoming.read(core.socket())?;
+                    self.ring.as_ref().inspect(|ring| ring.arrived());
                     self.budget.set(self.budget.get().after(read));
                     match read {
                         Read::Some | Read::Last => continue,
