@@ -13,6 +13,12 @@ const pidfdNonblock = {
   args: [{ index: 1, type: 'dword', op: { masked_eq: 2048 }, val: 2048 }],
 };
 
+/** madvise(MADV_POPULATE_WRITE) is there since Linux 5.14. */
+const populate = { syscall: 'madvise', args: [{ index: 2, type: 'dword', op: 'eq', val: 23 }] };
+
+/** fcntl(F_ADD_SEALS). */
+const seal = { syscall: 'fcntl', args: [{ index: 1, type: 'dword', op: 'eq', val: 1033 }] };
+
 /** What came after Linux 4.18, of which Node is said to need no more. */
 const LATER = [
   'pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen fsconfig fsmount',
@@ -28,11 +34,12 @@ const LATER = [
  * @type {Record<string, Record<string, (string | object)[]>>}
  */
 const KERNELS = {
-  'Linux 4.18': { ENOSYS: LATER, EINVAL: [waitidOfPidfd] },
-  'Linux 5.3': { EINVAL: [pidfdNonblock, waitidOfPidfd] },
-  'Linux 5.4': { EINVAL: [pidfdNonblock] },
+  'Linux 4.18': { ENOSYS: LATER, EINVAL: [waitidOfPidfd, populate] },
+  'Linux 5.3': { EINVAL: [pidfdNonblock, waitidOfPidfd, populate] },
+  'Linux 5.4': { EINVAL: [pidfdNonblock, populate] },
   'a profile that forbids pidfds': { EPERM: ['pidfd_open', 'pidfd_send_signal', 'pidfd_getfd'] },
   'a profile that forbids memory with a descriptor': { EPERM: ['memfd_create'] },
+  'a profile that forbids seals': { EPERM: [seal] },
   'a profile that forbids signals through pidfds': { EPERM: ['pidfd_send_signal'] },
 };
 
