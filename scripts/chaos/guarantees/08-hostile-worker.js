@@ -24,6 +24,7 @@ const ATTACKS = {
   outsideRing: /BAD_FRAME/,
   moreThanRing: /TOO_LARGE/,
   manyMarks: null,
+  endlessMarks: /BAD_FRAME/,
   changesMemory: null,
   misplacedString: /BAD_MESSAGE/,
   noControl: /BAD_MESSAGE/,
@@ -77,6 +78,8 @@ module.exports = {
     await nameDescriptors(way, result);
     await neverReads(way, result);
     await withoutListener(way, result);
+    progress('memory that is rewritten');
+    if (way === 'rust') await rewritesMemory(short, result);
     return result;
   },
 };
@@ -239,5 +242,39 @@ async function withoutListener(way, result) {
       result.notes.push(`${name}, and nobody listens to 'error': the primary has died (${why})`);
       return;
     }
+  });
+}
+
+/**
+ * A worker rewrites the memory that it shares with the primary, while that reads from it and writes to it: connections are
+ * served, and the long strings of others, to and fro, are whole.
+ */
+async function rewritesMemory(short, result) {
+  const env = { WORKERS: 3, SECONDS: short ? 2 : 30 };
+  await withProgram('server.js', { way: 'rust', env }, async program => {
+    const port = await program.listening(3);
+    const [hostile, ...others] = program.serving;
+    const falling = new Rain(port, { every: 10, patience: 5000 });
+    hostile.tell({ command: 'attack', name: 'rewritesMemory' });
+    const some = { count: 10, size: 50_000 };
+    let rounds = 0;
+    for (; program.all('rewritten').length + program.all('end').length === 0; rounds++) {
+      for (const { id } of [hostile, ...others]) program.primary.tell({ command: 'send', id, ...some });
+      for (const other of others) other.tell({ command: 'chat', ...some });
+      await sleep(20);
+    }
+    const attempts = await falling.stop();
+    const told = await program.events('chatted', rounds * others.length).catch(() => undefined);
+    const lost = attempts.filter(({ outcome }) => outcome !== 'served').length;
+    const torn = program.all('torn', ({ id }) => id !== hostile.id).length;
+    const [{ code } = {}] = program.all('rewritten');
+    const ends = program.all('exit').length;
+    result.tried++;
+    if (lost > 0 || torn > 0 || ends > 0 || code !== 0 || !told) result.lost++;
+    result.notes.push(
+      `a worker rewrites what it shares with the primary for ${env.SECONDS} s: ${lost} of ${attempts.length} connections ` +
+        `lost, ${torn} of ${2 * rounds * others.length * some.count} messages of others torn, ${ends} workers ended, ` +
+        `the primary ${told ? 'has heard all' : 'is no longer heard'}`,
+    );
   });
 }

@@ -7,7 +7,9 @@ const dgram = require('node:dgram');
 const fs = require('node:fs');
 const net = require('node:net');
 const { randomBytes } = require('node:crypto');
+const { Worker } = require('node:worker_threads');
 const native = require('../../../lib/native').load();
+const { say } = require('./tether');
 
 /** Frame kinds: see src/messages/frame.rs. */
 const JSON_KIND = 1;
@@ -72,13 +74,18 @@ function mark(start, length) {
   return Buffer.concat([numbers, Buffer.from('[0,[[]]]')]);
 }
 
-/** Writes anywhere in the memory that it shares with the primary, while it sends and is sent long strings. */
-function changesMemory() {
+/** Where the memory lies that it shares with the primary; undefined with Node's own cluster, which shares none. */
+function sharedMemory() {
   const maps = fs.readFileSync('/proc/self/maps', 'latin1').split('\n');
   const [range] = maps.find(line => line.includes('memfd:rust-cluster-board'))?.split(' ') ?? [];
-  // Node's own cluster shares none.
+  return range?.split('-').map(address => Number.parseInt(address, 16));
+}
+
+/** Writes anywhere in that memory, while it sends and is sent long strings. */
+function changesMemory() {
+  const range = sharedMemory();
   if (!range) return;
-  const [start, end] = range.split('-').map(address => Number.parseInt(address, 16));
+  const [start, end] = range;
   const memory = fs.openSync('/proc/self/mem', 'r+');
   const change = (from, to, most) => {
     const place = from + Math.floor(Math.random() * (to - from));
@@ -95,6 +102,45 @@ function changesMemory() {
     }
     // No flood: it is looked at what the primary uses, too.
     if (Date.now() < until) setTimeout(again, 10);
+  })();
+}
+
+/**
+ * Rewrites what lies in that memory as fast as a thread can that does nothing else, near the start of either ring, where
+ * strings mostly lie; in the end also what the receivers say. Runs in that thread.
+ */
+function rewrite({ start, seconds }) {
+  const fs = require('node:fs');
+  const { randomBytes } = require('node:crypto');
+  const RING = 4 * 1024 * 1024;
+  const memory = fs.openSync('/proc/self/mem', 'r+');
+  const bytes = randomBytes(4096);
+  const begin = Date.now();
+  for (let elapsed = 0; elapsed < seconds; elapsed = (Date.now() - begin) / 1000) {
+    for (let i = 0; i < 1000; i++) {
+      const ring = start + 4096 + (i % 2) * RING;
+      fs.writeSync(memory, bytes, 0, 1 + (i % 4096), ring + Math.floor(Math.random() ** 4 * (RING - 4096)));
+    }
+    const place = start + 2048 + Math.floor(Math.random() * 128);
+    if (elapsed > seconds * 0.8) fs.writeSync(memory, bytes, Math.floor(Math.random() * 4000), 4, place);
+  }
+}
+
+/** The same from the thread that sends, for SECONDS. */
+function rewritesMemory() {
+  const [start] = sharedMemory();
+  const workerData = { start, seconds: Number(process.env.SECONDS) };
+  const code = `(${rewrite})(require('node:worker_threads').workerData)`;
+  const thread = new Worker(code, { eval: true, workerData, execArgv: [], env: {} });
+  let ended = false;
+  thread.on('exit', code => {
+    ended = true;
+    say('rewritten', { code });
+  });
+  (function again() {
+    for (let i = 0; i < 20; i++)
+      process.send({ hello: 'x'.repeat(5000 + i * 5000), there: '\u20ac'.repeat(5000) });
+    if (!ended) setTimeout(again, 5);
   })();
 }
 
@@ -223,9 +269,13 @@ module.exports = {
   moreThanRing: () => write(channel, frame(PARTS, mark(0, 4 * 1024 * 1024 + 1))),
   // Each names what it likes, whether there is a string or not, and counts as taken.
   manyMarks() {
-    for (let i = 0; i < 100; i++) write(channel, frame(PARTS, mark(64 * i * i, 35_000 * i)));
+    for (let i = 0; i < 100; i++) write(channel, frame(PARTS, mark(64 * i * i, 40_000)));
   },
+  // Gigabytes, in less than a socket holds.
+  endlessMarks: () =>
+    write(channel, Buffer.concat(new Array(2000).fill(frame(PARTS, mark(0, 4 * 1024 * 1024))))),
   changesMemory,
+  rewritesMemory,
   misplacedString: () => write(channel, frame(PARTS, parts('x', '[{},[["__proto__","polluted"]]]'))),
   noControl: () => write(channel, frame(CONTROL, 'act')),
   strangeControl: () => strange.forEach(value => void write(channel, frame(CONTROL, JSON.stringify(value)))),

@@ -154,6 +154,9 @@ function primary() {
   });
 }
 
+/** Whether a text is another one than was sent: all are of one letter. */
+const isTorn = message => typeof message === 'string' && /[^x]/.test(message);
+
 /** Forks a worker, and hears what it says. */
 function fork() {
   const worker = cluster.fork();
@@ -163,6 +166,7 @@ function fork() {
     // Who gets a handle closes it. A socket is left alone, as by a program that expects none.
     given?.close?.();
     messages++;
+    if (isTorn(message)) say('torn', { id: worker.id });
     if (message?.tell) say(message.tell, { ...message, id: worker.id });
   });
   worker.on('exit', () => say('messages', { id: worker.id, count: messages }));
@@ -238,6 +242,7 @@ function worker() {
   process.on('message', (message, given) => {
     received++;
     given?.close();
+    if (isTorn(message)) say('torn', { id });
     if (message?.name) say('got', { id, name: message.name });
   });
   process.on('exit', () => note(`received ${id} ${received}`));
