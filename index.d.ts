@@ -40,6 +40,7 @@ import type nodeCluster = require('node:cluster');
  * - `ERR_RUST_CLUSTER_STARVED`: the primary has no descriptor left to accept a connection with. Connections
  *   wait, and are served when one is free.
  * - `ERR_RUST_CLUSTER_NO_METRICS`: a worker's own metrics could not be collected; a process warning there
+ * - `ERR_RUST_CLUSTER_METRICS_LEFT_OUT`: a worker's own metrics are too many, or nonsense; once a slot.
  * - `ERR_RUST_CLUSTER_NO_TELEMETRY`: the address that `telemetry` names could not be had; the cluster serves without it,
  *   and tries again.
  * - `ERR_RUST_CLUSTER_NO_PAGE`: the files of the live view are not there; all other telemetry is.

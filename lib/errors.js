@@ -161,6 +161,13 @@ module.exports = {
       `The metrics of this worker could not be collected (${reason}). Those of before stand, and it is tried ` +
         'again whenever somebody asks. Find which source it is: collect() of rust-cluster/telemetry, or prom-client.',
     ),
+  metricsLeftOut: ({ worker, count, reason }) =>
+    warning(
+      'ERR_RUST_CLUSTER_METRICS_LEFT_OUT',
+      `Metrics that worker ${worker} has counted are left out of /metrics (${count ? `${count} of them: ` : 'all of this time: '}${reason}). ` +
+        'What was there before stands, and counts on; others do not notice. It is not said again of the workers of this ' +
+        'slot. Find labels that take ever new values in what the program counts: the limits are in docs/metrics.md.',
+    ),
   tooLate: () =>
     nodeError(
       Error,

@@ -109,6 +109,7 @@ const PROVOKE = {
       cluster.fork();`,
     ]),
   ERR_RUST_CLUSTER_NO_METRICS: () => node([path.join(PROGRAMS, 'no-metrics.js')]),
+  ERR_RUST_CLUSTER_METRICS_LEFT_OUT: () => node([path.join(PROGRAMS, 'metrics-left-out.js')]),
   ERR_RUST_CLUSTER_NO_TELEMETRY: () =>
     node([
       '-e',

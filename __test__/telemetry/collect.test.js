@@ -144,12 +144,34 @@ test('who stands still, and a primary that spins, keep nobody waiting', { skip }
 });
 
 test('nonsense is left out and told, and the cluster is there', { skip }, async () => {
-  await counting({ how: 'nonsense' }, async ({ where }) => {
+  const stderr = /ERR_RUST_CLUSTER_METRICS_LEFT_OUT|--trace-warnings/;
+  await counting({ how: 'nonsense', stderr }, async ({ where }) => {
     const refused = figures => figures.get('cluster_worker_metrics_refused_total') >= 2;
     const figures = await scraped(where, refused);
     assert.equal(figures.get(REQUESTS), undefined);
     assert.equal(figures.get('cluster_worker_metrics_up{slot="0"}'), 0);
     assert.equal(figures.get('cluster_workers{state="ready"}'), 2);
+  });
+});
+
+test('who says too much is left out in part, which is told, and others do not notice', { skip }, async () => {
+  const stderr = /ERR_RUST_CLUSTER_METRICS_LEFT_OUT|--trace-warnings/;
+  await counting({ how: 'hostile', workers: 3, stderr }, async ({ program, where, port }) => {
+    const dropped = slot => `cluster_worker_metrics_dropped_total{slot="${slot}"}`;
+    const isDropping = figures => figures.get(dropped(0)) > 0 && figures.get(dropped(1)) > 0;
+    await scraped(where, isDropping);
+    for (let round = 1; round <= 3; round++) {
+      for (let count = 0; count < 6; count++) await get(port);
+      // Of those who say too much as well.
+      const figures = await scraped(where, counted(6 * round));
+      assert.equal(figures.get(dropped(2)), 0);
+      for (let count = 0; count < 10; count++) assert.equal((await ask(where, '/livez')).status, 200);
+    }
+    const told = () => program.stderr.filter(line => line.includes('METRICS_LEFT_OUT'));
+    await program.until('a warning of each', () => told().length >= 2);
+    await scraped(where, counted(18));
+    assert.equal(told().length, 2);
+    assert.match(told().join('\n'), /worker \d+ has counted .* \(\d+ of them: /);
   });
 });
 

@@ -39,8 +39,15 @@ function scrape(port, path = '/') {
   });
 }
 
-/** The 99th percentile of so many scrapes. */
-async function slowest(port, count, path, between = 0) {
+/** The 99th percentile of so many scrapes, or the middle of them. */
+async function slowest(port, count, path, between) {
+  return percentile(await took(port, count, path, between), 0.99);
+}
+
+const percentile = (times, share) => times[Math.ceil(times.length * share) - 1];
+
+/** How long so many scrapes took each, the shortest first. */
+async function took(port, count, path, between = 0) {
   const times = [];
   for (let left = count; left > 0; left--) {
     if (between) await sleep(between);
@@ -49,8 +56,12 @@ async function slowest(port, count, path, between = 0) {
       throw new Error(`no metrics: ${status}`);
     times.push(took);
   }
-  times.sort((one, other) => one - other);
-  return times[Math.ceil(count * 0.99) - 1];
+  return times.sort((one, other) => one - other);
+}
+
+/** For how many milliseconds the threads of telemetry had a processor, until now. */
+async function processorTime(port) {
+  return 1000 * JSON.parse((await scrape(port, '/status')).text).telemetry.cpu;
 }
 
 async function sample(rival) {
@@ -81,8 +92,13 @@ async function large(rival) {
   return withProgram('telemetry', rival, async program => {
     const { telemetry, aggregator } = await program.start({ workers: WORKERS, series: SERIES });
     await slowest(telemetry, 30, '/metrics', BETWEEN);
+    const [before, begin] = [await processorTime(telemetry), performance.now()];
+    const times = await took(telemetry, READS, '/metrics', BETWEEN);
+    const seconds = (performance.now() - begin) / 1000;
     return {
-      large: await slowest(telemetry, READS, '/metrics', BETWEEN),
+      large: percentile(times, 0.99),
+      largeMiddle: percentile(times, 0.5),
+      largeProcessor: ((await processorTime(telemetry)) - before) / seconds,
       aggregatorLarge: await slowest(aggregator, AGGREGATED, undefined, BETWEEN),
     };
   });
@@ -99,6 +115,8 @@ module.exports = {
     allStopped: milliseconds('all workers stopped'),
     primarySpins: milliseconds('the primary in a loop'),
     large: milliseconds(`${SERIES} series a worker, ${READS} scrapes, ten a second`),
+    largeMiddle: milliseconds('the middle of these'),
+    largeProcessor: milliseconds('processor time of the threads in a second of that'),
     aggregator: milliseconds(`prom-client, all idle (${AGGREGATED} scrapes)`),
     aggregatorOneStopped: milliseconds('prom-client, one worker stopped (one scrape)'),
     aggregatorPrimarySpins: milliseconds('prom-client, the primary in a loop (one scrape)'),

@@ -32,7 +32,8 @@ class Telemetry {
     this.#acceptor = acceptor;
     const { hosts, path } = this.#setting;
     const page = require('./page').assets();
-    this.#native = new native.Telemetry({ hosts, page, node: process.versions.node });
+    const options = { hosts, page, node: process.versions.node };
+    this.#native = new native.Telemetry(options, () => this.#warn());
     require('../bus/hub').whenStarted(hub => this.#native.setBus(hub));
     current = this;
     if (path !== undefined) process.once('exit', () => this.#native.close());
@@ -51,6 +52,12 @@ class Telemetry {
       return;
     }
     for (const tell of waiting.splice(0)) tell(this.#address);
+  }
+
+  /** Of each slot once: it comes again and again. */
+  #warn() {
+    for (let notice = this.#native.nextNotice(); notice; notice = this.#native.nextNotice())
+      process.emitWarning(errors.metricsLeftOut(notice));
   }
 
   get address() {

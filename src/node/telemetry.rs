@@ -10,13 +10,14 @@ use napi_derive::napi;
 use super::acceptor::Acceptor;
 use super::board::Clock;
 use super::bus::Hub;
+use super::callback::Callback;
 use super::channel::Channel;
 use super::fork::WorkerProcess;
 use super::listen::{name, Query, SocketName};
 use super::uv::{Timer, Turns};
 use super::Result;
 use crate::processes::board::Board;
-use crate::telemetry::registry::Given;
+use crate::telemetry::registry::{Given, LeftOutOf, Notice};
 use crate::telemetry::table::{Reload, State};
 use crate::telemetry::{Asset, Options, Telemetry as Core};
 
@@ -57,6 +58,27 @@ pub struct TelemetryGiven {
     pub bell: i32,
 }
 
+/// Metrics of a worker that are left out.
+#[napi(object, object_from_js = false)]
+pub struct TelemetryNotice {
+    /// Whose they are.
+    pub worker: u32,
+    /// How many; without it, all that it has said.
+    pub count: Option<f64>,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<Notice> for TelemetryNotice {
+    fn from(Notice { worker, what }: Notice) -> Self {
+        let (count, reason) = match what {
+            LeftOutOf::Text(nonsense) => (None, nonsense.as_str()),
+            LeftOutOf::New(left_out) => (Some(left_out.count as f64), left_out.bound.as_str()),
+        };
+        TelemetryNotice { worker, count, reason: reason.into() }
+    }
+}
+
 /// See [`Options`].
 #[napi(object)]
 pub struct TelemetryOptions {
@@ -68,20 +90,20 @@ pub struct TelemetryOptions {
     pub node: String,
 }
 
-/// What shows that the primary's loop turns.
+/// What shows that the primary's loop turns, and tells it twice a second what there is to be told.
 struct Heart {
     _turns: Turns,
     _beat: Timer,
 }
 
 impl Heart {
-    fn new(env: Env, board: &Arc<Board>) -> crate::os::error::Result<Heart> {
+    fn new(env: Env, board: &Arc<Board>, tell: impl FnMut() + 'static) -> crate::os::error::Result<Heart> {
         let (mut clock, board) = (Clock::new(), Arc::clone(board));
         let turns = Turns::new(env.raw(), move |idle| {
             let (now, busy) = clock.turned(idle);
             board.turned(now, busy);
         })?;
-        let beat = Timer::new(env.raw(), || {})?;
+        let beat = Timer::new(env.raw(), tell)?;
         beat.set_reference(false);
         beat.repeat(BEAT);
         Ok(Heart { _turns: turns, _beat: beat })
@@ -90,15 +112,29 @@ impl Heart {
 
 #[napi]
 impl Telemetry {
-    /// One that says nothing yet.
+    /// One that says nothing yet. `onnotice` is called when `nextNotice` has something.
     #[napi(constructor)]
-    pub fn new(env: Env, options: TelemetryOptions) -> Result<Self> {
+    pub fn new(env: Env, options: TelemetryOptions, onnotice: Function<'_>) -> Result<Self> {
         let (heart, _) = Board::new()?;
         let heart = Arc::new(heart);
         let TelemetryOptions { hosts, page, node } = options;
         let page = page.into_iter().filter_map(Asset::try_from_js).collect();
         let core = Core::new(Options { hosts, page, node, heart: Some(Arc::clone(&heart)) });
-        Ok(Telemetry { core, _heart: Heart::new(env, &heart)? })
+        // SAFETY: we are called by JavaScript, with a function.
+        let onnotice = unsafe { Callback::new(env.raw(), "RUSTCLUSTERTELEMETRY", onnotice.raw()) };
+        let shared = Arc::clone(core.shared());
+        let tell = move || {
+            if shared.registry.has_notices() {
+                onnotice.call(&[]);
+            }
+        };
+        Ok(Telemetry { core, _heart: Heart::new(env, &heart, tell)? })
+    }
+
+    /// The next worker of whose metrics something is left out: one of each slot.
+    #[napi]
+    pub fn next_notice(&self) -> Option<TelemetryNotice> {
+        self.core.shared().registry.next_notice().map(TelemetryNotice::from)
     }
 
     /// Starts the thread, which answers there; the address, unless it is a path.

@@ -6,7 +6,11 @@
 //! nobody here knows whether a sum, a maximum or a mean would mean anything. It is given by `slot`, and ends with its
 //! worker.
 //!
-//! A worker may say anything. A snapshot that is nonsense is left out, whole; what may be kept for ever is bounded.
+//! What a worker had counted is remembered by what it is, and not by how it was written, for as long as the worker lives: a
+//! counter that is away, and comes back, goes on from what it was.
+//!
+//! A worker may say anything. A snapshot that is nonsense is left out, whole; what may be kept for ever is bounded, for all
+//! and for those of one slot: beyond it what is new is left out.
 
 mod family;
 mod role;
@@ -32,6 +36,9 @@ pub const MOST_SERIES: usize = 20_000;
 /// So many bytes of names, labels and descriptions are kept of all that ever was. What is new then is left out.
 const MOST_KEPT: usize = 32 << 20;
 
+/// So many of them may be new with the workers of one slot: others are to have room, too.
+const MOST_OF_SLOT: usize = 8 << 20;
+
 /// What a series takes besides its text, about.
 const OVERHEAD: usize = 128;
 
@@ -51,6 +58,38 @@ pub struct Merge {
     by_name: HashMap<String, usize>,
     workers: BTreeMap<WorkerId, Worker>,
     kept: usize,
+    kept_of: BTreeMap<Slot, usize>,
+}
+
+/// Why there is no room for a metric that is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bound {
+    /// The workers of its slot have brought so many.
+    Slot,
+    /// All have.
+    All,
+    /// Its histogram has so many parts.
+    Histogram,
+}
+
+impl Bound {
+    /// Why, for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Bound::Slot => "workers of its slot have had too many different ones",
+            Bound::All => "all workers have had too many different ones",
+            Bound::Histogram => "a histogram has too many buckets",
+        }
+    }
+}
+
+/// What was new in a snapshot, and left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many metrics.
+    pub count: u64,
+    /// Why, the last one.
+    pub bound: Bound,
 }
 
 /// The families that workers have, as far as that is asked for: seldom.
@@ -68,29 +107,30 @@ impl Merge {
         self.workers.remove(&worker);
     }
 
-    /// Takes in what a worker says.
+    /// Takes in what a worker says, and tells what of it is left out.
     ///
     /// # Errors
     /// Where it is [`Nonsense`]: nothing has changed then.
-    pub fn take(&mut self, id: WorkerId, text: &[u8]) -> Result<(), Nonsense> {
+    pub fn take(&mut self, id: WorkerId, text: &[u8]) -> Result<Option<LeftOut>, Nonsense> {
         let text = std::str::from_utf8(text).map_err(|_| Nonsense::Encoding)?;
-        let Some(mut worker) = self.workers.remove(&id) else { return Ok(()) };
+        let Some(mut worker) = self.workers.remove(&id) else { return Ok(None) };
         let read = worker.read(text);
-        if let Ok(read) = &read {
-            self.count(&mut worker, read);
-        }
+        let left_out = read.map(|read| self.count(&mut worker, &read));
         self.workers.insert(id, worker);
-        read.map(|_| ())
+        left_out
     }
 
-    fn count(&mut self, worker: &mut Worker, read: &[Read<'_>]) {
-        worker.snapshots += 1;
-        worker.order = read.iter().filter_map(|metric| metric.known).collect();
-        let mut owned = Owned::default();
+    fn count(&mut self, worker: &mut Worker, read: &[Read<'_>]) -> Option<LeftOut> {
+        worker.begin(read);
+        let (mut left_out, mut owned) = (None, Owned::default());
         let mut order = Vec::with_capacity(read.len());
         for metric in read {
             let index = metric.known.unwrap_or_else(|| {
-                let place = self.place(worker, metric, &mut owned).unwrap_or(Place::Nowhere);
+                let place = self.place(worker, metric, &mut owned).unwrap_or_else(|bound| {
+                    let count = left_out.map_or(1, |LeftOut { count, .. }| count + 1);
+                    left_out = Some(LeftOut { count, bound });
+                    Place::Nowhere
+                });
                 owned.0.iter_mut().for_each(|owned| owned.extend(place.family()));
                 let goes_up = self.total_at(&place).is_some_and(|total| !total.part.may_fall());
                 worker.learn(metric, place, !goes_up)
@@ -101,7 +141,6 @@ impl Merge {
         let restarted = self.restarted(worker, read);
         for (&index, metric) in worker.order.iter().zip(read) {
             let series = &mut worker.series[index];
-            series.seen = worker.snapshots;
             match series.place {
                 Place::Total { family, group, total } => {
                     // Of a sum that is no number any more, what it was stays.
@@ -114,7 +153,8 @@ impl Merge {
                 Place::Gauge { .. } | Place::Nowhere => series.last = metric.value,
             }
         }
-        worker.forget();
+        worker.forget_much();
+        left_out
     }
 
     fn total_at(&self, place: &Place) -> Option<&Total> {
@@ -144,51 +184,52 @@ impl Merge {
         restarted
     }
 
-    /// Where a metric that is new belongs; nowhere if there is no room, or others say that it is something else.
-    fn place(&mut self, worker: &Worker, metric: &Read<'_>, owned: &mut Owned) -> Option<Place> {
-        let (name, labels) = parse::labels(metric.key).ok()?;
-        let Role { family, kind, help, part } = role_of(name, &labels, metric.head)?;
-        if family.starts_with(RESERVED) || part == Part::Created {
-            return None;
+    /// Where a metric that is new belongs; nowhere if it is ours, or others say that it is something else.
+    fn place(&mut self, worker: &Worker, metric: &Read<'_>, owned: &mut Owned) -> Result<Place, Bound> {
+        let Ok((name, labels)) = parse::labels(metric.key) else { return Ok(Place::Nowhere) };
+        let Some(role) = role_of(name, &labels, metric.head) else { return Ok(Place::Nowhere) };
+        if role.family.starts_with(RESERVED) || matches!(role.part, Part::Created) {
+            return Ok(Place::Nowhere);
         }
-        let family = self.family(worker, family, kind, help, owned)?;
-        if part == Part::Gauge {
-            let labels = written(beside_ours(labels)?.into_iter().chain([(SLOT, &*worker.slot.to_string())]));
-            let place = Place::Gauge { family, labels };
-            return (!worker.gauges.contains(&place)).then_some(place);
+        let Some(family) = self.family(worker, &role, owned)? else { return Ok(Place::Nowhere) };
+        if matches!(role.part, Part::Gauge) {
+            let Some(labels) = beside_ours(labels) else { return Ok(Place::Nowhere) };
+            let labels = written(labels.into_iter().chain([(SLOT, &*worker.slot.to_string())])).into();
+            return Ok(Place::Gauge { family, labels });
         }
-        let own = |label: &(&str, &str)| !(matches!(part, Part::Bucket(..)) && label.0 == "le");
+        let own = |label: &(&str, &str)| !(matches!(role.part, Part::Bucket(..)) && label.0 == "le");
         let labels = written(labels.into_iter().filter(own));
-        self.total(family, labels, part)
+        self.total(worker.slot, family, labels, role.part)
     }
 
     /// A family, where all who have it say that it is the same.
-    fn family(&mut self, worker: &Worker, name: &str, kind: Kind, help: &str, owned: &mut Owned) -> Option<usize> {
+    fn family(&mut self, worker: &Worker, role: &Role<'_>, owned: &mut Owned) -> Result<Option<usize>, Bound> {
+        let &Role { family: name, kind, help, .. } = role;
         if let Some(&family) = self.by_name.get(name) {
             if self.families[family].kind == kind {
-                return Some(family);
+                return Ok(Some(family));
             }
             // A new release may count differently what nobody else has any more: what there was is written no more.
             let all = || self.workers.values().chain([worker]).flat_map(Worker::families).collect();
             if owned.0.get_or_insert_with(all).contains(&family) {
-                return None;
+                return Ok(None);
             }
         }
         let mut end = help.len().min(LONGEST_HELP);
         while !help.is_char_boundary(end) {
             end -= 1;
         }
-        self.keep(name.len() + end)?;
+        self.keep(worker.slot, name.len() + end)?;
         self.by_name.insert(name.to_owned(), self.families.len());
         self.families.push(Family::new(name, kind, parse::unescaped(&help[..end])));
-        Some(self.families.len() - 1)
+        Ok(Some(self.families.len() - 1))
     }
 
-    fn total(&mut self, family: usize, labels: String, part: Part) -> Option<Place> {
+    fn total(&mut self, slot: Slot, family: usize, labels: String, part: Part) -> Result<Place, Bound> {
         let group = match self.families[family].by_labels.get(&labels) {
             Some(&group) => group,
             None => {
-                self.keep(labels.len() + OVERHEAD)?;
+                self.keep(slot, labels.len() + OVERHEAD)?;
                 let Family { groups, by_labels, .. } = &mut self.families[family];
                 by_labels.insert(labels.clone(), groups.len());
                 groups.push(Group::default());
@@ -197,19 +238,27 @@ impl Merge {
         };
         let total = match self.families[family].groups[group].find(&part) {
             Some(total) => total,
-            None if !self.families[family].groups[group].has_room() => return None,
+            None if !self.families[family].groups[group].has_room() => return Err(Bound::Histogram),
             None => {
-                self.keep(labels.len())?;
+                self.keep(slot, labels.len())?;
                 self.families[family].groups[group].add(part, &labels)
             }
         };
-        Some(Place::Total { family, group, total })
+        Ok(Place::Total { family, group, total })
     }
 
     /// Room for something that is kept for ever.
-    fn keep(&mut self, bytes: usize) -> Option<()> {
-        let kept = self.kept + bytes + OVERHEAD;
-        (kept <= MOST_KEPT).then(|| self.kept = kept)
+    fn keep(&mut self, slot: Slot, bytes: usize) -> Result<(), Bound> {
+        let of_slot = self.kept_of.entry(slot).or_default();
+        let (kept, kept_of_slot) = (self.kept + bytes + OVERHEAD, *of_slot + bytes + OVERHEAD);
+        if kept > MOST_KEPT {
+            return Err(Bound::All);
+        }
+        if kept_of_slot > MOST_OF_SLOT {
+            return Err(Bound::Slot);
+        }
+        (self.kept, *of_slot) = (kept, kept_of_slot);
+        Ok(())
     }
 
     /// All of it, as it is to be written in a format.
@@ -248,7 +297,7 @@ impl Merge {
         for worker in newest.into_values() {
             for series in worker.order.iter().map(|&index| &worker.series[index]) {
                 if let Place::Gauge { family, labels } = &series.place {
-                    let labels = labels.as_str().into();
+                    let labels = (&**labels).into();
                     let gauge = Sample { part: exposition::Part::Value, labels, value: series.last };
                     gauges.entry(*family).or_default().push(gauge);
                 }

@@ -283,7 +283,7 @@ fn primary(snapshot: &Snapshot) -> Vec<Family<'static>> {
         one(
             "cluster_telemetry_cpu_seconds_total",
             Kind::Counter,
-            "Processor time of the thread that answers here",
+            "Processor time of the threads that answer here and add up what workers count",
             telemetry.cpu,
         ),
     ];

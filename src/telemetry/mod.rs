@@ -8,7 +8,8 @@
 //! ```
 //!
 //! It asks nobody: what it says lies in memory, or in `/proc`. It says no more than it knows: that a worker is ready is
-//! what the worker's slot says, and not that this thread is alive.
+//! what the worker's slot says, and not that this thread is alive. What is work, since workers have much to say of their own,
+//! another thread does ([`registry`]).
 
 pub mod exposition;
 pub mod merge;
@@ -27,7 +28,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use nix::errno::Errno;
-use nix::time::{clock_gettime, ClockId};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
@@ -38,7 +38,7 @@ use crate::connections::listen::{Kind, Opened};
 use crate::os::error::{Error, Result};
 use crate::os::sync::thread::JoinHandle;
 use crate::os::{socket, thread};
-use crate::processes::board::{now, Board};
+use crate::processes::board::{self, now, Board};
 use crate::processes::usage::{Process, Usage};
 use registry::Registry;
 use server::Listener;
@@ -107,8 +107,16 @@ pub struct Telemetry {
 struct Serving {
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    _counting: Counting,
     /// Its path is removed with it.
     _socket: Opened,
+}
+
+/// The thread that counts. It ends with this.
+#[derive(Debug)]
+struct Counting {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Telemetry {
@@ -127,7 +135,7 @@ impl Telemetry {
         Telemetry { shared: Arc::new(shared), serving: None }
     }
 
-    /// Starts the thread, which answers at this socket.
+    /// Starts the threads: one answers at this socket.
     ///
     /// # Errors
     /// [`Error::Os`] when descriptors or threads are missing.
@@ -138,17 +146,18 @@ impl Telemetry {
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(|error| {
                 Error::os("epoll_create1", error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
             })?;
+        let counting = Counting::start(Arc::clone(&self.shared))?;
         let (end, ended) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
         let thread = thread::start("cluster-answers", move || {
             // Nothing is left to be told where the socket cannot be watched.
             let _ = runtime.block_on(run(kind, duplicate, shared, ended));
         })?;
-        self.serving = Some(Serving { end: Some(end), thread: Some(thread), _socket: socket });
+        self.serving = Some(Serving { end: Some(end), thread: Some(thread), _counting: counting, _socket: socket });
         Ok(())
     }
 
-    /// Ends the thread; what is known stays.
+    /// Ends the threads; what is known stays.
     pub fn close(&mut self) {
         self.serving = None;
     }
@@ -168,6 +177,23 @@ impl Drop for Serving {
     }
 }
 
+impl Counting {
+    fn start(shared: Arc<Shared>) -> Result<Counting> {
+        let registry = Arc::clone(&shared);
+        let thread = thread::start("cluster-metrics", move || registry.registry.run())?;
+        Ok(Counting { shared, thread: Some(thread) })
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.shared.registry.end();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 async fn run(kind: Kind, socket: OwnedFd, shared: Arc<Shared>, ended: oneshot::Receiver<()>) -> std::io::Result<()> {
     let listener = match kind {
         Kind::Pipe => Listener::Unix(tokio::net::UnixListener::from_std(socket.into())?),
@@ -175,17 +201,10 @@ async fn run(kind: Kind, socket: OwnedFd, shared: Arc<Shared>, ended: oneshot::R
     };
     let (news, watchers) = watch::channel(Bytes::new());
     tokio::spawn(server::serve(listener, Arc::clone(&shared), watchers));
-    tokio::spawn(ask_again_and_again(Arc::clone(&shared)));
     tokio::spawn(look_again_and_again(shared, news));
     // They end with the runtime.
     let _ = ended.await;
     Ok(())
-}
-
-async fn ask_again_and_again(shared: Arc<Shared>) {
-    loop {
-        tokio::time::sleep(shared.registry.go_on()).await;
-    }
 }
 
 async fn look_again_and_again(shared: Arc<Shared>, news: watch::Sender<Bytes>) {
@@ -281,9 +300,10 @@ impl Shared {
         }
     }
 
-    /// Seconds for which this thread had a processor.
+    /// Seconds for which this thread, and the one that counts, had a processor.
     fn processor_time(&self) -> f64 {
-        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(0.0, |time| Duration::from(time).as_secs_f64())
+        let this = Duration::from_nanos(board::processor_time());
+        (this + self.registry.processor_time()).as_secs_f64()
     }
 }
 
@@ -294,4 +314,48 @@ fn share(busy: u64, quiet: Duration, elapsed: u64) -> f64 {
         return 0.0;
     }
     (busy.saturating_add(quiet) as f64 / elapsed as f64).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn who_asks_is_answered_though_the_metrics_of_workers_are_not_done() {
+        let options = Options { hosts: None, page: Vec::new(), node: String::new(), heart: None };
+        let telemetry = Telemetry::new(options);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        // Nobody counts: as if that took for ever.
+        let worker = telemetry.shared().registry.attach(1, 0).unwrap();
+        let (end, ended) = oneshot::channel();
+        let shared = Arc::clone(telemetry.shared());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+            runtime.block_on(run(Kind::Tcp, listener.into(), shared, ended))
+        });
+        let ask = |path: &str| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+            stream
+        };
+        let answer = |mut stream: TcpStream| {
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            text
+        };
+        let metrics = ask("/metrics");
+        for _ in 0..10 {
+            assert!(answer(ask("/livez")).starts_with("HTTP/1.1 200 "));
+            assert!(answer(ask("/readyz")).starts_with("HTTP/1.1 503 "));
+        }
+        let metrics = answer(metrics);
+        assert!(metrics.starts_with("HTTP/1.1 200 ") && metrics.contains("\ncluster_ready 0\n"), "{metrics}");
+        drop((end, worker));
+        thread.join().unwrap().unwrap();
+    }
 }

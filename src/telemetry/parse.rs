@@ -21,11 +21,27 @@ pub enum Nonsense {
     Value,
 }
 
+impl Nonsense {
+    /// What is wrong, for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Nonsense::Encoding => "they are no UTF-8",
+            Nonsense::Line => "a line is none of Prometheus' format or of OpenMetrics, or too long",
+            Nonsense::Twice => "a series stands there twice",
+            Nonsense::Many => "they have too many lines, or series",
+            Nonsense::Value => "a counter is no number, or less than 0",
+        }
+    }
+}
+
 /// A longer line is nonsense.
 pub const LONGEST_LINE: usize = 8192;
 
 /// A metric with more labels is nonsense.
 pub const MOST_LABELS: usize = 64;
+
+/// A text with more lines is nonsense.
+pub const MOST_LINES: usize = 100_000;
 
 /// A line of the text, if it says something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

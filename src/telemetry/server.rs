@@ -2,9 +2,10 @@
 //!
 //! Nobody is trusted but to be able to connect. A client that says little, or reads slowly, keeps nobody waiting: there
 //! is room for [`CONNECTIONS`], and where they are all taken the one that came first makes room, unless it watches or has
-//! just come. Whoever takes longer than [`PATIENCE`] for a request, or for a part of an answer, is left. What is kept for one is one answer.
+//! just come. Whoever takes longer than [`PATIENCE`] for a request, or for a part of an answer, is left. What is kept for one is one
+//! answer; what workers say of their own is shared by all who read it, and a [`PIECE`] of it is kept for one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
@@ -40,6 +41,9 @@ const WATCHERS: usize = 16;
 
 /// Bytes of a request's head.
 const HEAD: usize = 16 * 1024;
+
+/// How much of an answer is given to a client's connection at once.
+const PIECE: usize = 256 * 1024;
 
 /// How long a client may take for the head of a request, and for reading some of an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -131,9 +135,12 @@ async fn converse(stream: Box<dyn Stream>, answers: Arc<Answers>, watches: Arc<A
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(PATIENCE));
     let service = service_fn(move |request| {
-        let response = answers.to(&request);
-        watches.store(matches!(response.body(), Answer::Events(_)), Ordering::Relaxed);
-        async move { Ok::<_, Infallible>(response) }
+        let (answers, watches) = (Arc::clone(&answers), Arc::clone(&watches));
+        async move {
+            let response = answers.to(&request).await;
+            watches.store(matches!(response.body(), Answer::Events(_)), Ordering::Relaxed);
+            Ok::<_, Infallible>(response)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -151,8 +158,8 @@ struct Answers {
 }
 
 impl Answers {
-    fn to(&self, request: &Request<Incoming>) -> Response<Answer> {
-        let mut response = self.about(request);
+    async fn to(&self, request: &Request<Incoming>) -> Response<Answer> {
+        let mut response = self.about(request).await;
         let headers = response.headers_mut();
         for (name, value) in [
             ("cache-control", "no-store"),
@@ -168,7 +175,7 @@ impl Answers {
         response
     }
 
-    fn about(&self, request: &Request<Incoming>) -> Response<Answer> {
+    async fn about(&self, request: &Request<Incoming>) -> Response<Answer> {
         if !self.is_for_us(request) {
             return refusal(
                 StatusCode::MISDIRECTED_REQUEST,
@@ -181,7 +188,7 @@ impl Answers {
             return refused;
         }
         match request.uri().path() {
-            "/metrics" => self.metrics(request.headers()),
+            "/metrics" => self.metrics(wanted(request.headers())).await,
             "/livez" => json(&self.shared.snapshot().liveness()),
             "/readyz" => json(&self.shared.snapshot().readiness()),
             "/status" => json(&(true, self.shared.snapshot())),
@@ -193,13 +200,15 @@ impl Answers {
         }
     }
 
-    fn metrics(&self, headers: &HeaderMap) -> Response<Answer> {
-        let format = wanted(headers);
-        let mut text = String::new();
-        exposition::append(&mut text, &metrics::families(&self.shared.snapshot()), format);
-        self.shared.registry.append(&mut text, format);
-        exposition::finish(&mut text, format);
-        answer(StatusCode::OK, HeaderValue::from_static(format.content_type()), text.into())
+    async fn metrics(&self, format: Format) -> Response<Answer> {
+        let workers = self.shared.registry.read(format).await;
+        let (mut ours, mut end) = (String::new(), String::new());
+        exposition::append(&mut ours, &metrics::families(&self.shared.snapshot()), format);
+        exposition::append(&mut ours, &workers.families(), format);
+        exposition::finish(&mut end, format);
+        let mut response = answer(StatusCode::OK, HeaderValue::from_static(format.content_type()), Bytes::new());
+        *response.body_mut() = Answer::Whole([ours.into(), workers.text(format), end.into()].into());
+        response
     }
 
     /// What is so now, and again each second.
@@ -266,7 +275,7 @@ fn wanted(headers: &HeaderMap) -> Format {
 }
 
 fn answer(status: StatusCode, content_type: HeaderValue, bytes: Bytes) -> Response<Answer> {
-    let mut response = Response::new(Answer::Whole(bytes));
+    let mut response = Response::new(Answer::Whole([bytes].into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
@@ -302,7 +311,7 @@ impl Drop for Place {
 
 /// The body of an answer.
 enum Answer {
-    Whole(Bytes),
+    Whole(VecDeque<Bytes>),
     Events(Events),
 }
 
@@ -333,7 +342,12 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let some = |bytes: Bytes| Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
         match &mut *self {
-            Answer::Whole(bytes) => some(std::mem::take(bytes)),
+            Answer::Whole(parts) => {
+                while parts.front().is_some_and(Bytes::is_empty) {
+                    parts.pop_front();
+                }
+                some(parts.front_mut().map_or_else(Bytes::new, |part| part.split_to(part.len().min(PIECE))))
+            }
             Answer::Events(Events { first, news, .. }) => {
                 if let Some(first) = first.take() {
                     return some(first);
@@ -355,12 +369,12 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Answer::Whole(bytes) if bytes.is_empty())
+        matches!(self, Answer::Whole(parts) if parts.iter().all(Bytes::is_empty))
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Answer::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Answer::Whole(parts) => SizeHint::with_exact(parts.iter().map(|part| part.len() as u64).sum()),
             Answer::Events(_) => SizeHint::default(),
         }
     }

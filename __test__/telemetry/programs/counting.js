@@ -1,8 +1,9 @@
 'use strict';
 
 // A cluster whose workers count their requests (app_requests_total), and tell of it as HOW says: nothing is done for it
-// ("default"), a line is ("register", "text", "promise"), or the text is no such text ("nonsense", "failing"). A worker
-// that ends is replaced. What it is to do besides comes in requests: /spin has the primary spin until FLAG is there, /exit
+// ("default"), a line is ("register", "text", "promise"), the text is no such text ("nonsense", "failing"), or those of the
+// first two slots say as much as they can, as often as they can, and ever new things ("hostile"). A worker that ends is
+// replaced. What it is to do besides comes in requests: /spin has the primary spin until FLAG is there, /exit
 // and /leave have the worker end, /set has its gauge be another.
 
 const fs = require('node:fs');
@@ -42,8 +43,14 @@ if (cluster.isPrimary) {
   if (HOW === 'failing') telemetry.collect(() => Promise.reject(new Error('no such database')));
   if (HOW === 'nonsense') telemetry.collect(() => 'app_requests_total many\n');
   let count = 0;
-  if (HOW === 'text')
-    telemetry.collect(() => `# TYPE app_requests_total counter\napp_requests_total ${count}\n`);
+  const text = () => `# TYPE app_requests_total counter\napp_requests_total ${count}\n`;
+  const isHostile = HOW === 'hostile' && cluster.worker.slot < 2;
+  if (isHostile) {
+    const { collector } = cluster[Symbol.for('rust-cluster.within')];
+    telemetry.collect(() => text() + flood());
+    // Nobody has asked.
+    setInterval(() => collector.write(), 50);
+  } else if (HOW === 'text' || HOW === 'hostile') telemetry.collect(text);
   const server = http.createServer(({ url }, response) => {
     requests.inc();
     count++;
@@ -54,4 +61,22 @@ if (cluster.isPrimary) {
     response.end(`${process.pid}`, () => url === '/exit' && process.exit(0));
   });
   server.listen(0, '127.0.0.1');
+}
+
+const several = (count, line) => Array.from({ length: count }, (_, number) => line(number)).join('\n');
+
+let floods = 0;
+
+/** Ever new counters, a histogram with too many buckets, long labels and many lines: as much as is not refused at once. */
+function flood() {
+  floods++;
+  return [
+    '# TYPE flood_total counter',
+    several(10_000, number => `flood_total{n="${floods}-${process.pid}-${number}"} 1`),
+    '# TYPE deep histogram',
+    several(5000, number => `deep_bucket{le="${floods}${number}"} 1`),
+    several(200, number => `wide{n="${number}",pad="${'x'.repeat(8000)}"} ${floods}`),
+    several(50_000, () => '#'),
+    '',
+  ].join('\n');
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::role::Part;
 use crate::telemetry::exposition::{self, push_label, Kind, Sample};
 
-/// A histogram has no more parts: each that is new is looked for among them.
+/// A histogram has no more parts.
 const MOST_PARTS: usize = 1000;
 
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Family {
 #[derive(Debug, Default)]
 pub(super) struct Group {
     totals: Vec<Total>,
+    /// Where each is, in the order in which they are written.
+    sorted: Vec<u16>,
 }
 
 #[derive(Debug)]
@@ -47,15 +49,8 @@ impl Family {
     /// As it is to be written, with what workers say of it now.
     pub fn written<'a>(&'a self, kind: Kind, gauges: Vec<Sample<'a>>) -> exposition::Family<'a> {
         let mut samples = Vec::with_capacity(self.groups.len() + gauges.len());
-        for Group { totals } in &self.groups {
-            let first = samples.len();
-            samples.extend(totals.iter().map(Total::written));
-            if totals.len() > 1 {
-                let mut ranks: Vec<_> =
-                    totals.iter().map(|total| total.part.rank()).zip(samples.drain(first..)).collect();
-                ranks.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-                samples.extend(ranks.into_iter().map(|(_, sample)| sample));
-            }
+        for Group { totals, sorted } in &self.groups {
+            samples.extend(sorted.iter().map(|&at| totals[usize::from(at)].written()));
         }
         samples.extend(gauges);
         exposition::Family { name: &self.name, help: &self.help, kind, samples }
@@ -65,10 +60,12 @@ impl Family {
 impl Group {
     /// Where a part of it is.
     pub fn find(&self, part: &Part) -> Option<usize> {
-        self.totals.iter().position(|total| match (&total.part, part) {
-            (Part::Bucket(one, _), Part::Bucket(other, _)) => one == other,
-            (one, other) => one == other,
-        })
+        self.place_of(part).ok().map(|place| usize::from(self.sorted[place]))
+    }
+
+    /// Where it stands in the order, or would stand.
+    fn place_of(&self, part: &Part) -> Result<usize, usize> {
+        self.sorted.binary_search_by(|&at| self.totals[usize::from(at)].part.order(part))
     }
 
     /// Whether there is room for another part.
@@ -82,8 +79,12 @@ impl Group {
         if let Part::Bucket(_, le) = &part {
             push_label(&mut labels, "le", le);
         }
+        let (Ok(place) | Err(place)) = self.place_of(&part);
+        let index = self.totals.len();
+        // There are `MOST_PARTS` at most.
+        self.sorted.insert(place, index as u16);
         self.totals.push(Total { part, labels, value: 0.0 });
-        self.totals.len() - 1
+        index
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a metric is of its family, going by its name, its labels and what was said above it.
 
+use std::cmp::Ordering;
+
 use crate::telemetry::exposition::Kind;
 
 /// What was said last of a family.
@@ -17,7 +19,7 @@ impl Head<'_> {
 }
 
 /// What a metric is of its family.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Part {
     /// A counter.
     Count,
@@ -34,12 +36,18 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// Buckets come first, the smallest first.
-    pub fn rank(&self) -> f64 {
-        match self {
-            Part::Bucket(most, _) => *most,
-            _ => f64::INFINITY,
-        }
+    /// Whether it stands before another one of its group: buckets come first, the smallest first. Two are the same part if
+    /// neither does.
+    pub fn order(&self, other: &Part) -> Ordering {
+        let rank = |part: &Part| match part {
+            // There is one 0 only.
+            Part::Bucket(most, _) => (most + 0.0, 0),
+            Part::Sum => (f64::INFINITY, 1),
+            Part::Observations => (f64::INFINITY, 2),
+            Part::Count | Part::Gauge | Part::Created => (f64::INFINITY, 3),
+        };
+        let ((most, kind), (other_most, other_kind)) = (rank(self), rank(other));
+        most.total_cmp(&other_most).then(kind.cmp(&other_kind))
     }
 
     /// Whether any number is one of it.

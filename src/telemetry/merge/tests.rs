@@ -103,11 +103,12 @@ fn nonsense_costs_a_snapshot_and_nothing_else() {
         b"# TYPE t histogram\nt 1\n",
         b"g 1\nz 1\nz 2\n",
         many.as_bytes(),
+        "#\n".repeat(parse::MOST_LINES + 1).as_bytes(),
     ] {
         assert!(merge.take(1, text).is_err(), "{}", String::from_utf8_lossy(text));
         assert_eq!(written(&merge), before);
     }
-    assert_eq!(merge.take(3, b"a 1"), Ok(()), "of one that is gone");
+    assert_eq!(merge.take(3, b"a 1"), Ok(None), "of one that is gone");
     assert_eq!(written(&merge), before);
 }
 
@@ -170,21 +171,101 @@ fn what_a_worker_has_said_once_is_not_kept_for_ever() {
     assert_eq!(written(&merge).matches("r=\"").count(), 200);
 }
 
+/// Counters that nobody else has: so many, for each of which 620 bytes are kept.
+fn new_counters(round: u32, count: u32) -> String {
+    let pad = "x".repeat(100);
+    let series = |number| format!("a{{r=\"{round}\",n=\"{number}\",p=\"{pad}\"}} 1\n");
+    std::iter::once("# TYPE a counter\n".to_owned()).chain((0..count).map(series)).collect()
+}
+
 #[test]
-fn what_is_kept_of_all_is_bounded() {
-    let mut merge = of(&[(1, 0, "")]);
-    let pad = "x".repeat(4000);
-    for round in 0..12 {
-        let series = |number| format!("a{{r=\"{round}\",n=\"{number}\",p=\"{pad}\"}} 1\n");
-        let text: String = std::iter::once("# TYPE a counter\n".to_owned()).chain((0..500).map(series)).collect();
-        merge.take(1, text.as_bytes()).unwrap();
+fn what_is_kept_of_all_is_bounded_and_those_who_say_little_have_room() {
+    let mut merge = of(&[(1, 0, ""), (2, 1, ""), (3, 2, "# TYPE g counter\ng 1\n")]);
+    // Two who say ever new things, one of which is replaced again and again.
+    for round in 0..6 {
+        merge.add(10 + round, 1);
+        for worker in [1, 10 + round] {
+            let left_out = merge.take(worker, new_counters(worker * 100 + round, 6000).as_bytes()).unwrap();
+            assert_eq!(left_out.is_some(), round >= 2, "{round}");
+            assert!(left_out.is_none_or(|left_out| left_out.bound == Bound::Slot));
+        }
+    }
+    assert!(merge.kept_of.values().all(|kept| *kept <= MOST_OF_SLOT));
+    assert!(written(&merge).len() < 2 * MOST_OF_SLOT);
+    let text = "# TYPE g counter\ng 2\n# TYPE h counter\nh 1\n";
+    assert_eq!(merge.take(3, text.as_bytes()), Ok(None), "others do not notice");
+    assert_eq!(value_of(&written(&merge), "h"), Some(1.0));
+    // What is kept already counts on.
+    merge.take(1, new_counters(100, 1).replace("} 1", "} 9").as_bytes()).unwrap();
+    let is_counted = |line: &str| line.starts_with("a{n=\"0\",") && line.ends_with(",r=\"100\"} 9");
+    assert!(written(&merge).lines().any(is_counted), "it is not counted twice");
+    // There is an end to it, however many slots there are.
+    for slot in 2..7 {
+        merge.add(100 + slot, slot);
+        for round in 0..3 {
+            merge.take(100 + slot, new_counters(1000 * slot + round, 6000).as_bytes()).unwrap();
+        }
     }
     assert!(merge.kept <= MOST_KEPT);
-    assert!(written(&merge).len() < 2 * MOST_KEPT);
-    // What is kept already counts on.
-    merge.take(1, b"# TYPE b counter\nb 1\n").unwrap();
-    merge.take(1, format!("# TYPE a counter\na{{r=\"0\",n=\"0\",p=\"{pad}\"}} 9\n").as_bytes()).unwrap();
-    assert!(written(&merge).contains("\"} 10\n"), "what was forgotten has begun anew");
+    merge.add(200, 8);
+    let left_out = merge.take(200, new_counters(0, 1).as_bytes()).unwrap();
+    assert_eq!(left_out, Some(LeftOut { count: 1, bound: Bound::All }));
+}
+
+#[test]
+fn a_counter_that_was_away_for_long_goes_on_from_what_it_was() {
+    let counters = |value: u32, of: std::ops::Range<u32>| -> String {
+        let counters = of.map(|number| format!("c{{n=\"{number}\"}} {value}\n"));
+        std::iter::once("# TYPE c counter\n".to_owned()).chain(counters).collect()
+    };
+    let mut merge = of(&[(1, 0, &counters(5, 0..3000))]);
+    // So many others that what is away is forgotten.
+    merge.take(1, counters(1, 9000..9010).as_bytes()).unwrap();
+    assert!(merge.workers[&1].series.len() < 1000, "{}", merge.workers[&1].series.len());
+    merge.take(1, counters(7, 0..2000).as_bytes()).unwrap();
+    merge.take(1, counters(3, 2000..3000).as_bytes()).unwrap();
+    let out = written(&merge);
+    assert_eq!(value_of(&out, "c{n=\"0\"}"), Some(7.0));
+    assert_eq!(value_of(&out, "c{n=\"1999\"}"), Some(7.0));
+    assert_eq!(value_of(&out, "c{n=\"2000\"}"), Some(8.0), "it is less than it was: it has begun anew");
+    assert_eq!(value_of(&out, "c{n=\"9000\"}"), Some(1.0));
+}
+
+#[test]
+fn long_keys_are_forgotten_as_well_as_many() {
+    let mut merge = of(&[(1, 0, "")]);
+    let pad = "x".repeat(8000);
+    for round in 0..8 {
+        let text: String =
+            (0..100).map(|number| format!("g{{r=\"{round}\",n=\"{number}\",p=\"{pad}\"}} 1\n")).collect();
+        merge.take(1, text.as_bytes()).unwrap();
+    }
+    assert!(merge.workers[&1].series.len() <= 400, "{}", merge.workers[&1].series.len());
+}
+
+#[test]
+fn labels_in_another_order_are_the_same_metric() {
+    let text = |key: &str, value: u32| format!("# TYPE c counter\nc{key} {value}\n# TYPE g gauge\ng{key} {value}\n");
+    let (one, other) = ("{a=\"1\",b=\"2\"}", "{b=\"2\",a=\"1\"}");
+    let mut merge = of(&[(1, 0, &text(one, 5))]);
+    for (key, value) in [(other, 6), (one, 7), (one, 8), (other, 9)] {
+        merge.take(1, text(key, value).as_bytes()).unwrap();
+        let out = written(&merge);
+        assert_eq!(value_of(&out, "c{a=\"1\",b=\"2\"}"), Some(value.into()));
+        assert_eq!(value_of(&out, "g{a=\"1\",b=\"2\",slot=\"0\"}"), Some(value.into()));
+        assert_eq!(out.lines().filter(|line| !line.starts_with('#')).count(), 2);
+    }
+    // Of both in one text the first one counts.
+    merge.take(1, format!("# TYPE c counter\nc{other} 10\nc{one} 100\n").as_bytes()).unwrap();
+    assert_eq!(value_of(&written(&merge), "c{a=\"1\",b=\"2\"}"), Some(10.0));
+}
+
+#[test]
+fn what_was_another_kind_for_a_while_counts_once() {
+    let mut merge = of(&[(1, 0, "# TYPE a counter\na 5\n"), (2, 1, "# TYPE a counter\na 1\n")]);
+    merge.take(1, b"# TYPE a gauge\na 7\n").unwrap();
+    merge.take(1, b"# TYPE a counter\na 6\n").unwrap();
+    assert_eq!(value_of(&written(&merge), "a"), Some(7.0));
 }
 
 #[test]
@@ -371,6 +452,84 @@ proptest! {
             for slot in 0..4 {
                 let expected = newest.get(&slot).and_then(|worker| worker.said_gauge).map(f64::from);
                 prop_assert_eq!(value_of(&out, &format!("g{{slot=\"{slot}\"}}")), expected);
+            }
+        }
+    }
+}
+
+/// What a worker may do with a few counters, each of which has its own labels.
+#[derive(Debug, Clone)]
+enum Telling {
+    Count {
+        worker: usize,
+        counter: usize,
+        by: u32,
+    },
+    Restart {
+        worker: usize,
+        counter: usize,
+    },
+    /// Says some of them, some with their labels in another order.
+    Say {
+        worker: usize,
+        said: u8,
+        turned: u8,
+    },
+    Forget {
+        worker: usize,
+    },
+    Replace {
+        worker: usize,
+    },
+}
+
+fn telling() -> impl Strategy<Value = Telling> {
+    let (worker, counter) = (0..2_usize, 0..4_usize);
+    prop_oneof![
+        4 => (worker.clone(), counter.clone(), 1..9_u32).prop_map(|(worker, counter, by)| Telling::Count { worker, counter, by }),
+        1 => (worker.clone(), counter).prop_map(|(worker, counter)| Telling::Restart { worker, counter }),
+        4 => (worker.clone(), 0..16_u8, 0..16_u8).prop_map(|(worker, said, turned)| Telling::Say { worker, said, turned }),
+        2 => worker.clone().prop_map(|worker| Telling::Forget { worker }),
+        1 => worker.prop_map(|worker| Telling::Replace { worker }),
+    ]
+}
+
+proptest! {
+    /// Whatever a worker leaves out and says again, forgotten or not: each is the sum of what was counted, once.
+    #[test]
+    fn what_is_left_out_and_said_again_counts_once(steps in prop::collection::vec(telling(), 1..100)) {
+        let mut merge = Merge::default();
+        let (mut ids, mut now, mut said, mut totals) = ([0, 1], [[0; 4]; 2], [[0; 4]; 2], [0; 4]);
+        ids.iter().for_each(|&id| merge.add(id, id));
+        for step in steps {
+            match step {
+                Telling::Count { worker, counter, by } => now[worker][counter] += by,
+                Telling::Restart { worker, counter } => now[worker][counter] = 0,
+                Telling::Say { worker, said: which, turned } => {
+                    let mut text = "# TYPE c counter\n".to_owned();
+                    for counter in (0..4).filter(|counter| which >> counter & 1 == 1) {
+                        let (now, before) = (now[worker][counter], &mut said[worker][counter]);
+                        totals[counter] += now - if now < *before { 0 } else { *before };
+                        *before = now;
+                        text += &match turned >> counter & 1 {
+                            0 => format!("c{{n=\"{counter}\",o=\"x\"}} {now}\n"),
+                            _ => format!("c{{o=\"x\",n=\"{counter}\"}} {now}\n"),
+                        };
+                    }
+                    merge.take(ids[worker], text.as_bytes()).unwrap();
+                }
+                Telling::Forget { worker } => merge.workers.get_mut(&ids[worker]).unwrap().forget(),
+                Telling::Replace { worker } => {
+                    merge.remove(ids[worker]);
+                    ids[worker] += 2;
+                    merge.add(ids[worker], worker as Slot);
+                    (now[worker], said[worker]) = ([0; 4], [0; 4]);
+                }
+            }
+            let out = written(&merge);
+            for (counter, total) in totals.iter().enumerate() {
+                let value = value_of(&out, &format!("c{{n=\"{counter}\",o=\"x\"}}")).unwrap_or_default();
+                prop_assert_eq!(value, f64::from(*total), "{} in {}", counter, out);
             }
         }
     }

@@ -1,44 +1,53 @@
 //! What one worker has said, and how its next snapshot is read: most lines are those of the last one with another number.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::role::{is_counted, role_of, Head};
 use super::{Slot, MOST_SERIES};
 use crate::telemetry::exposition::Kind;
 use crate::telemetry::parse::{self, Line, Nonsense};
 
+/// So many metrics, and bytes of their keys, are remembered beside twice those of now.
+const FEW: usize = 1000;
+const FEW_BYTES: usize = 1 << 20;
+
 #[derive(Debug)]
 pub(super) struct Worker {
     pub slot: Slot,
-    /// All that it has said in its life.
+    /// What it has said, not only the last time.
     pub series: Vec<Series>,
-    pub by_key: HashMap<String, usize>,
-    /// Where its gauges are: the same labels may be written in another order.
-    pub gauges: HashSet<Place>,
+    pub by_key: HashMap<Arc<str>, usize>,
+    /// Which of them is where: the same labels may be written in another order.
+    by_place: HashMap<Place, usize>,
+    /// What those were that count, and of which nothing else is remembered. They may come back, and go on from there.
+    away: HashMap<Place, f64>,
+    /// Bytes of keys.
+    bytes: usize,
     /// What its last snapshot consisted of, in that order: the next one is likely to be the same.
     pub order: Vec<usize>,
-    pub snapshots: u64,
+    snapshots: u64,
 }
 
 /// One metric of one worker.
 #[derive(Debug)]
 pub(super) struct Series {
     /// `name{labels}`, as the worker writes it, and what is said of its family above it.
-    key: String,
+    key: Arc<str>,
     kind: Kind,
     pub place: Place,
     /// Whether any number is one of it.
     may_fall: bool,
     /// What it was, and in which snapshot.
     pub last: f64,
-    pub seen: u64,
+    seen: u64,
 }
 
 /// Where a metric of a worker belongs. Labels are those that are written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     Total { family: usize, group: usize, total: usize },
-    Gauge { family: usize, labels: String },
+    Gauge { family: usize, labels: Arc<str> },
     Nowhere,
 }
 
@@ -66,7 +75,9 @@ impl Worker {
             slot,
             series: Vec::new(),
             by_key: HashMap::new(),
-            gauges: HashSet::new(),
+            by_place: HashMap::new(),
+            away: HashMap::new(),
+            bytes: 0,
             order: Vec::new(),
             snapshots: 0,
         }
@@ -83,6 +94,9 @@ impl Worker {
         let mut head = Head::default();
         let mut new = HashSet::new();
         let mut seen = vec![false; self.series.len()];
+        if text.bytes().filter(|&byte| byte == b'\n').count() > parse::MOST_LINES {
+            return Err(Nonsense::Many);
+        }
         for line in parse::lines(text) {
             match line? {
                 Line::Help(name, help) if name == head.name => head.help = help,
@@ -137,35 +151,76 @@ impl Worker {
         }
     }
 
-    pub fn learn(&mut self, metric: &Read<'_>, place: Place, may_fall: bool) -> usize {
-        if matches!(place, Place::Gauge { .. }) {
-            self.gauges.insert(place.clone());
+    /// Another snapshot: what is known of it is there.
+    pub fn begin(&mut self, read: &[Read<'_>]) {
+        self.snapshots += 1;
+        self.order = read.iter().filter_map(|metric| metric.known).collect();
+        for &index in &self.order {
+            self.series[index].seen = self.snapshots;
         }
-        let key = metric.key.to_owned();
-        self.by_key.insert(key.clone(), self.series.len());
-        self.series.push(Series { key, kind: metric.head.kind(), place, may_fall, last: 0.0, seen: 0 });
-        self.series.len() - 1
     }
 
-    /// Where most of what it has said it says no more, that is forgotten.
-    pub fn forget(&mut self) {
-        if self.series.len() <= 2 * self.order.len() + 1000 {
-            return;
+    pub fn learn(&mut self, metric: &Read<'_>, place: Place, may_fall: bool) -> usize {
+        let (place, last) = self.take_over(place);
+        let (key, index): (Arc<str>, usize) = (metric.key.into(), self.series.len());
+        self.bytes += key.len();
+        self.by_key.insert(Arc::clone(&key), index);
+        if place != Place::Nowhere {
+            self.by_place.insert(place.clone(), index);
         }
+        self.series.push(Series { key, kind: metric.head.kind(), place, may_fall, last, seen: self.snapshots });
+        index
+    }
+
+    /// A place, and what was said of it last: by whatever key, and however long ago, so that nothing counts twice. It is
+    /// nowhere if there is a metric of the same snapshot already.
+    fn take_over(&mut self, place: Place) -> (Place, f64) {
+        let Some(&holder) = self.by_place.get(&place) else {
+            let last = self.away.remove(&place).unwrap_or_default();
+            return (place, last);
+        };
+        let series = &mut self.series[holder];
+        if series.seen == self.snapshots {
+            return (Place::Nowhere, 0.0);
+        }
+        series.place = Place::Nowhere;
+        // By that key it is to be learned anew.
+        if self.by_key.get(&series.key) == Some(&holder) {
+            self.by_key.remove(&series.key);
+        }
+        (place, series.last)
+    }
+
+    /// Where it has said much that it says no more, that is forgotten.
+    pub fn forget_much(&mut self) {
+        let bytes: usize = self.order.iter().map(|&index| self.series[index].key.len()).sum();
+        if self.series.len() > 2 * self.order.len() + FEW || self.bytes > 2 * bytes + FEW_BYTES {
+            self.forget();
+        }
+    }
+
+    /// Forgets what it says no more, but for how far that had counted.
+    pub fn forget(&mut self) {
         let now = self.snapshots;
+        for series in self.series.iter().filter(|series| series.seen != now) {
+            if let Place::Total { .. } = series.place {
+                self.away.insert(series.place.clone(), series.last);
+            }
+        }
         self.series.retain(|series| series.seen == now);
-        let index = |(index, series): (usize, &Series)| (series.key.clone(), index);
-        self.by_key = self.series.iter().enumerate().map(index).collect();
         self.order = (0..self.series.len()).collect();
-        let is_gauge = |place: &&Place| matches!(place, Place::Gauge { .. });
-        self.gauges = self.series.iter().map(|series| &series.place).filter(is_gauge).cloned().collect();
+        self.bytes = self.series.iter().map(|series| series.key.len()).sum();
+        let series = || self.series.iter().enumerate();
+        self.by_key = series().map(|(index, series)| (Arc::clone(&series.key), index)).collect();
+        let is_somewhere = |(_, series): &(usize, &Series)| series.place != Place::Nowhere;
+        self.by_place = series().filter(is_somewhere).map(|(index, series)| (series.place.clone(), index)).collect();
     }
 }
 
 impl Series {
     /// What a line says of this metric, if it is of this one.
     fn value_in<'a>(&self, line: &'a str) -> Option<(&'a str, f64)> {
-        let rest = line.strip_prefix(&self.key).filter(|rest| rest.starts_with(' '))?;
+        let rest = line.strip_prefix(&*self.key).filter(|rest| rest.starts_with(' '))?;
         Some((&line[..self.key.len()], parse::value(rest).ok()?))
     }
 }
