@@ -34,7 +34,15 @@ class Program extends Child {
 
   constructor(
     file,
-    { env, nodeArgs = [], descriptors, processes, kernel = process.env.KERNEL, ownLines = false } = {},
+    {
+      env,
+      nodeArgs = [],
+      descriptors,
+      processes,
+      kernel = process.env.KERNEL,
+      within = [],
+      ownLines = false,
+    } = {},
   ) {
     const preloads = ownLines ? [PRELOAD] : [PRELOAD, WHOLE_LINES];
     const requires = preloads.map(preload => `--require ${JSON.stringify(preload)}`);
@@ -48,7 +56,7 @@ class Program extends Child {
         ...env,
       },
       limits: { descriptors, processes },
-      under: kernel && under(kernel),
+      under: [...within, ...(kernel ? under(kernel) : [])],
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#file = file;
@@ -141,6 +149,7 @@ class Program extends Child {
  * @param {number} [options.descriptors] the most that each of its processes may have
  * @param {number} [options.processes] the most that it may have in all, threads counted, as a user of its own
  * @param {string} [options.kernel] one that knows or allows less, see ./kernel
+ * @param {string[]} [options.within] the first words of the command: a program that runs it elsewhere, see ./networks
  * @param {boolean} [options.ownLines] the program itself sees to it that its processes' lines stay whole
  * @param {(number | string)[]} [options.exits] the code or signal of every worker that is to end
  * @param {RegExp} [options.stderr] the lines to expect there
