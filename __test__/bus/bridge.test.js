@@ -14,7 +14,7 @@ const { facts } = require('../support/run-case');
 const way = require('../support/way');
 
 const skip = way === 'node' && "Node's own cluster has no bus";
-const { BroadcastChannel, bridge } = skip ? {} : require('rust-cluster/bus');
+const { BroadcastChannel, bridge, leader, locks, store } = skip ? {} : require('rust-cluster/bus');
 const { Writer, brought, message, read, relayed } = require('../../lib/bus/envelope');
 
 /** A broker that keeps what it is told, and says what it is made to say. */
@@ -138,7 +138,7 @@ const messagesOf = found => [...brought(relayed(found.bytes, found, 0))];
 const contents = found => messagesOf(found).map(({ bytes }) => JSON.parse(bytes.utf8Slice(1)));
 
 test('what is posted is told to the broker, with who has posted it, and numbers', { skip }, async t => {
-  const { fake, heard } = await machine(t);
+  const { fake, joined, heard } = await machine(t);
   heard.channel.postMessage('one');
   heard.channel.postMessage({ two: 2 });
   await fake.until(2);
@@ -151,6 +151,8 @@ test('what is posted is told to the broker, with who has posted it, and numbers'
     ['app.chat', 2, 'three'],
   ]);
   assert.deepEqual(messagesOf(fake.sent[0])[0].from, { machine: 'here', slot: 'primary' });
+  const { sent, waiting } = joined.figures();
+  assert.deepEqual({ sent, waiting }, { sent: 3, waiting: 0 });
 });
 
 test('what comes back is no echo, and what others say has their names', { skip }, async t => {
@@ -402,6 +404,22 @@ test('two bridges of one machine do not feed each other', { skip }, async t => {
   }
 });
 
+test('another machine may have the same name', { skip }, async t => {
+  const { fake, heard } = await machine(t);
+  sayAs(fake, 'afarafar', 'here')(0, ['theirs']);
+  assert.deepEqual(await heard.until(1), [['theirs', 'here 3']]);
+});
+
+test('requests, locks and what is stored stay on this machine', { skip }, async t => {
+  const { fake, heard } = await machine(t, { channels: undefined });
+  heard.channel.answer(() => 'here');
+  await assert.rejects(heard.channel.request('question'), { code: 'ERR_RUST_CLUSTER_BUS_NOBODY' });
+  await locks.request('lock', () => leader('leads', () => store.set('key', 1)));
+  heard.channel.postMessage('posted');
+  await fake.until(1);
+  assert.deepEqual(fake.sent.flatMap(contents), ['posted']);
+});
+
 const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
 test('the trace that a message belongs to is told, so that who does not know of it reads the message', {
@@ -465,6 +483,25 @@ test('what waits for a broker that is away is told when it is back, with a gap f
   assert.deepEqual(contents(fake.sent[0]), ['while it is away']);
   assert.deepEqual(await heard.until(1), [['gap', undefined]]);
   assert.deepEqual(fake.log, ['+app.chat', '+app.chat']);
+});
+
+test('a bridge is ready when the broker knows of the channels', { skip }, async t => {
+  const { fake, joined } = await machine(t);
+  const story = [];
+  let know;
+  fake.subscribe = () =>
+    new Promise(resolve => {
+      know = resolve;
+    });
+  fake.drop();
+  fake.comeBack();
+  const ready = joined.ready().then(() => story.push('ready'));
+  // Whoever does not wait for the broker is ready by then.
+  for (const name of ['one', 'another']) await listenTo(t, name);
+  story.push('the broker knows');
+  know();
+  await ready;
+  assert.deepEqual(story, ['the broker knows', 'ready']);
 });
 
 test('a bridge is closed though the broker does not answer', { skip }, async t => {
