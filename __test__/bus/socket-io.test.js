@@ -5,10 +5,9 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
-const http = require('node:http');
 const { test } = require('node:test');
-const { io } = require('socket.io-client');
 const { run } = require('../support/program');
+const { COUNT, connect, have, hear, oneEach, value, whoHears } = require('../support/socket-io');
 const way = require('../support/way');
 
 const WORKERS = 3;
@@ -19,26 +18,6 @@ const NEVER = 1_000_000;
 
 const skip = way === 'node' && 'it is what @socket.io/cluster-adapter does not do';
 
-/** A client that knows its worker. */
-async function connect(url, transports = ['websocket']) {
-  // Each request of polling comes on a connection of its own: nothing but the session leads it.
-  const agent = new http.Agent({ keepAlive: false });
-  const client = io(url, { forceNew: true, transports, agent, reconnectionDelay: 10 });
-  const [home] = await once(client, 'welcome');
-  return Object.assign(client, { home });
-}
-
-/** Has the worker of a client do something with its server, and tells what came of it. */
-const have = (client, ...calls) => client.emitWithAck('do', calls);
-
-async function value(client, ...calls) {
-  const { error, value } = await have(client, ...calls);
-  assert.equal(error, undefined);
-  return value;
-}
-
-const COUNT = [['of', '/'], ['adapter'], ['serverCount']];
-
 /** Runs the program with a client of each worker, in the order of the workers' ids. */
 function served(context, options, body) {
   const clients = [];
@@ -47,14 +26,7 @@ function served(context, options, body) {
   return run('bus/programs/socket-io.js', { env: { WORKERS, ...env }, ...rest }, async program => {
     const [{ address }] = await program.events('listening', WORKERS);
     const url = `http://127.0.0.1:${address.port}`;
-    const homes = new Map();
-    while (homes.size < WORKERS) {
-      const client = await connect(url, transports);
-      clients.push(client);
-      if (homes.has(client.home)) client.close();
-      else homes.set(client.home, client);
-    }
-    const each = [...homes.keys()].sort((a, b) => a - b).map(home => homes.get(home));
+    const each = await oneEach(url, WORKERS, clients, transports);
     for (const client of each) {
       // The control has nobody ask who is there.
       if (way === 'node') while ((await value(client, ...COUNT)) < WORKERS);
@@ -64,21 +36,6 @@ function served(context, options, body) {
     await body({ program, url, each, clients });
     for (const client of clients) client.close();
   });
-}
-
-/** What each of these clients hears of an event next. */
-const hear = (clients, event) => Promise.all(clients.map(client => once(client, event)));
-
-/** Who hears of an event that something brings about, until what is emitted next has come. */
-async function whoHears(clients, event, by, act) {
-  const heard = [];
-  for (const client of clients) client.on(event, () => heard.push(client.home));
-  const next = hear(clients, 'next');
-  await act();
-  await value(by, ['emit', 'next']);
-  await next;
-  for (const client of clients) client.off(event);
-  return heard.sort();
 }
 
 test('what is emitted reaches whom it is for', { timeout: TIMEOUT }, t =>
@@ -222,6 +179,42 @@ test('what JSON makes of a value is what clients of all workers get', { skip, ti
   }),
 );
 
+test('what others post on its channel is nothing to it', { skip, timeout: TIMEOUT }, t =>
+  served(t, {}, async ({ each }) => {
+    const [first, second] = each;
+    const values = [null, 'text', 7, [], {}, { nsp: '/' }, { nsp: '/', uid: 8, type: 3 }];
+    values.push({ uid: 'x', nsp: '/' }, { uid: 'x', nsp: 'nowhere', type: 3 });
+    for (const value of values) await first.emitWithAck('post', value);
+    const emit = () => value(second, ['emit', 'test']);
+    assert.deepEqual(await whoHears(each, 'test', second, emit), [1, 2, 3]);
+    for (const client of each) while ((await value(client, ...COUNT)) !== WORKERS);
+  }),
+);
+
+test(
+  'where connection state recovery is asked for nothing is kept, and listeners get what was emitted',
+  {
+    skip,
+    timeout: TIMEOUT,
+  },
+  t =>
+    served(t, { env: { RECOVERY: 1 } }, async ({ each }) => {
+      const [first, second] = each;
+      for (const by of [first, second]) {
+        const heard = hear(each, 'test');
+        await value(by, ['emit', 'test', 1]);
+        assert.deepEqual(await heard, Array(WORKERS).fill([1]));
+      }
+      const again = once(first, 'welcome');
+      first.io.engine.close();
+      await again;
+      assert.equal(first.recovered, false);
+      const heard = once(first, 'test');
+      await value(second, ['emit', 'test', 2]);
+      assert.deepEqual(await heard, [2]);
+    }),
+);
+
 test('nobody waits for a worker that is killed', { skip, timeout: TIMEOUT }, async t => {
   const asks = {
     async 'serverSideEmit()'([first]) {
@@ -234,7 +227,7 @@ test('nobody waits for a worker that is killed', { skip, timeout: TIMEOUT }, asy
     async 'fetchSockets()'([first], program) {
       const { pid } = program.history.find(({ event, id }) => event === 'listening' && id === 3);
       process.kill(pid, 'SIGSTOP');
-      const sockets = value(first, ['fetchSockets']);
+      const sockets = value(first, ['timeout', NEVER], ['fetchSockets']);
       // It is asked meanwhile.
       for (let times = 3; times > 0; times--)
         await whoHears([first], 'x', first, () => value(first, ['emit', 'x']));

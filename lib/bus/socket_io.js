@@ -1,7 +1,9 @@
 'use strict';
 
 // A Socket.IO adapter over the bus. What the servers of the processes say to each other is that of Socket.IO's own adapter for
-// clusters; how it travels, who is there, and who has ended is the bus's.
+// clusters; how it travels is the bus's. On this machine the bus knows who is there, and who has ended. Servers of other machines
+// are heard over a bridge, which carries what is posted and nothing else: they are there while they give signs of life, or until a
+// server of their machine says that one has ended.
 
 const { createRequire } = require('node:module');
 const path = require('node:path');
@@ -43,8 +45,12 @@ class Station {
     this.#uid = uid;
     this.#all = new BroadcastChannel(name);
     this.#own = new BroadcastChannel(this.#nameOf(uid));
-    this.#all.onmessage = this.#own.onmessage = ({ data }) => this.adapters.get(data.nsp)?.onMessage(data);
-    this.#all.answer(namespace => (this.adapters.has(namespace) ? uid : null));
+    this.#all.onmessage = this.#own.onmessage = ({ data, from }) => this.#hear(data, Boolean(from.machine));
+    // The broker was away.
+    this.#all.ongap = ({ missed }) => {
+      if (missed === undefined) for (const adapter of this.adapters.values()) adapter.greet();
+    };
+    this.#all.answer(namespace => this.adapters.get(namespace)?.introduction() ?? null);
     const end = new Promise(resolve => {
       this.#end = resolve;
     });
@@ -60,15 +66,22 @@ class Station {
     return `${this.#name} ${uid}`;
   }
 
+  /** Others may post on a channel of this name, too. */
+  #hear(message, isAfar) {
+    const { uid, nsp } = message ?? {};
+    if (typeof uid === 'string' && uid !== this.#uid) this.adapters.get(nsp)?.hear(message, isAfar);
+  }
+
   toAll(message) {
-    this.#all.postMessage(asEmitted(message));
+    // Clients may acknowledge something after the end.
+    if (this.adapters.size > 0) this.#all.postMessage(asEmitted(message));
   }
 
   toOne(uid, message) {
     thisMember().tell(say.publish(this.#nameOf(uid), toBytes(asEmitted(message))));
   }
 
-  /** The ids of the others who have a namespace. */
+  /** How the others of this machine who have a namespace introduce themselves. */
   async others(namespace) {
     const signal = AbortSignal.timeout(PATIENCE);
     const answers = await request(this.#name, namespace, { to: 'all', signal });
@@ -80,7 +93,7 @@ class Station {
     return this.#all.ready();
   }
 
-  /** Tells all adapters when a server ends. */
+  /** Tells all adapters when a server of this machine ends. */
   watch(uid) {
     if (this.#watched.has(uid)) return;
     const ended = () => {
@@ -157,6 +170,10 @@ const adapterOver = ({ ClusterAdapterWithHeartbeat, MessageType }) =>
     /** Broadcasts whose acknowledgements are waited for, and which servers have not said of how many clients. */
     #broadcasts = new Map();
     #count = 0;
+    /** The servers of other machines. */
+    #afar = new Set();
+    /** What answers those who have greeted. */
+    #answer;
 
     constructor(namespace, { name = 'socket.io', ...options } = {}) {
       super(namespace, options);
@@ -165,16 +182,24 @@ const adapterOver = ({ ClusterAdapterWithHeartbeat, MessageType }) =>
       this.#station = stationOf(namespace.server, name, this.uid);
       this.uid = this.#station.uid;
       this.#station.adapters.set(namespace.name, this);
-      this.publish({ type: MessageType.INITIAL_HEARTBEAT });
+      this.greet();
       this.#meeting = this.#meet();
     }
 
     /** Releases of socket.io differ in whether, and when, they call it. */
     async init() {}
 
+    /** Whoever hears it says that it is there. */
+    greet() {
+      this.publish({ type: MessageType.INITIAL_HEARTBEAT });
+    }
+
     async #meet() {
       try {
-        for (const uid of await this.#station.others(this.nsp.name)) this.#know(uid);
+        for (const { uid, afar } of await this.#station.others(this.nsp.name)) {
+          this.#know(uid);
+          for (const [other, seen] of afar) this.#knowAfar(other, seen);
+        }
       } catch {
         // Those who are stuck are met when they say something.
       }
@@ -186,6 +211,17 @@ const adapterOver = ({ ClusterAdapterWithHeartbeat, MessageType }) =>
       this.#station.watch(uid);
     }
 
+    /** @param {number} seen when it has given its last sign of life */
+    #knowAfar(uid, seen) {
+      this.#afar.add(uid);
+      this.nodesMap.set(uid, Math.max(seen, this.nodesMap.get(uid) ?? 0));
+    }
+
+    /** Who is here, and whom it knows of those that cannot be asked. */
+    introduction() {
+      return { uid: this.uid, afar: [...this.#afar].map(uid => [uid, this.nodesMap.get(uid)]) };
+    }
+
     /** Resolves when it is known who was there at the call. */
     async #settled() {
       await (this.#meeting ?? this.#station.ready());
@@ -193,6 +229,7 @@ const adapterOver = ({ ClusterAdapterWithHeartbeat, MessageType }) =>
 
     async close() {
       super.close();
+      clearImmediate(this.#answer);
       if (this.#station.adapters.get(this.nsp.name) !== this) return;
       if (this.#station.leave(this.nsp.name)) stations.get(this.nsp.server)?.delete(this.#name);
     }
@@ -208,7 +245,11 @@ const adapterOver = ({ ClusterAdapterWithHeartbeat, MessageType }) =>
     }
 
     async doPublishResponse(uid, message) {
-      this.#say(() => this.#station.toOne(uid, message));
+      this.#say(() => {
+        // No bridge carries what is for one. The others have not asked for it, and drop it.
+        if (this.#afar.has(uid)) this.#station.toAll(message);
+        else this.#station.toOne(uid, message);
+      });
     }
 
     /** What the base class makes of an error is a line for those who debug it. */
@@ -221,16 +262,41 @@ const adapterOver = ({ ClusterAdapterWithHeartbeat, MessageType }) =>
       }
     }
 
-    onMessage(message, offset) {
-      if (message.type === MessageType.ADAPTER_CLOSE) this.#countNone(message.uid);
-      else if (message.uid !== this.uid) this.#station.watch(message.uid);
-      super.onMessage(message, offset);
+    /** Nobody keeps what a client misses: it needs no place in that, as an argument of its listeners. */
+    addOffsetIfNecessary() {}
+
+    /** @param {boolean} isAfar whether it comes from another machine */
+    hear(message, isAfar) {
+      const { type, uid } = message;
+      if (type !== MessageType.ADAPTER_CLOSE) {
+        if (isAfar) this.#afar.add(uid);
+        else this.#station.watch(uid);
+      }
+      if (type === MessageType.INITIAL_HEARTBEAT) this.#greeted(uid);
+      else this.onMessage(message);
     }
 
-    /** A server is there no more: nobody waits for its answers. */
+    /** One answer for all who greet in a turn: when a broker is back all do. */
+    #greeted(uid) {
+      this.nodesMap.set(uid, Date.now());
+      this.#answer ??= setImmediate(() => {
+        this.#answer = undefined;
+        this.publish({ type: MessageType.HEARTBEAT });
+      });
+    }
+
+    /** A server of this machine is there no more. Those of other machines cannot see it. */
     ended(uid) {
-      if (this.nodesMap.has(uid))
-        super.onMessage({ type: MessageType.ADAPTER_CLOSE, uid, nsp: this.nsp.name });
+      if (!this.nodesMap.has(uid)) return;
+      this.removeNode(uid);
+      if (this.#afar.size > 0)
+        this.doPublish({ type: MessageType.ADAPTER_CLOSE, uid, nsp: this.nsp.name }).catch(() => {});
+    }
+
+    /** Nobody waits for its answers. The base class calls it, too: of those who give no sign of life. */
+    removeNode(uid) {
+      super.removeNode(uid);
+      this.#afar.delete(uid);
       this.#countNone(uid);
     }
 
