@@ -22,7 +22,8 @@ async function broker() {
   if (NATS) {
     const { connect } = require('nats');
     const { nats } = require('rust-cluster/bus/nats');
-    return nats(await connect({ servers: NATS, maxReconnectAttempts: -1 }));
+    // It is waited for, too, if it is not there yet.
+    return nats(await connect({ servers: NATS, maxReconnectAttempts: -1, waitOnFirstConnect: true }));
   }
   const Redis = require('ioredis');
   const { redis } = require('rust-cluster/bus/redis');
@@ -30,14 +31,14 @@ async function broker() {
 }
 
 async function primary() {
-  if (NATS || REDIS) {
-    const joined = bridge(await broker(), { prefix: 'chat', machine: MACHINE, channels: ['room'] });
-    joined.on('disconnected', () => console.log('no broker: this machine chats alone'));
-    joined.on('error', ({ message }) => console.error(message));
-    // As far as workers have opened the room.
-    cluster.on('listening', () => joined.ready().then(() => console.log('joined')));
-  }
+  // Nobody waits for a broker.
   for (let count = Math.max(2, availableParallelism()); count > 0; count--) cluster.fork();
+  if (!NATS && !REDIS) return;
+  const joined = bridge(await broker(), { prefix: 'chat', machine: MACHINE, channels: ['room'] });
+  joined.on('disconnected', () => console.log('no broker: this machine chats alone'));
+  joined.on('error', ({ message }) => console.error(message));
+  await joined.ready();
+  console.log('joined');
 }
 
 function worker() {

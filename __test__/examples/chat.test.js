@@ -64,7 +64,7 @@ for (const [kind, variable, at] of [
     const env = { [variable]: at((await startBroker(t, kind)).port) };
     await chat({ ...env, MACHINE: 'a' }, (first, one) =>
       chat({ ...env, MACHINE: 'b' }, async (second, other) => {
-        for (const program of [first, second]) await program.lines(/^joined$/, WORKERS);
+        for (const program of [first, second]) await program.lines(/^joined$/);
         const [ada, bob] = [await person(t, one), await person(t, other)];
         ada.say('hello');
         await bob.until(/^a\/\d hello$/);
