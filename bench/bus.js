@@ -6,11 +6,12 @@
 // ways take turns. Redis takes part where redis-server and ioredis are installed. CROWDS: how many workers (2,5,17: one
 // speaks, and 1, 4, 16 listen).
 
-const { fork, spawn, spawnSync } = require('node:child_process');
+const { fork } = require('node:child_process');
 const { once } = require('node:events');
 
-const { freePort } = require('../__test__/support/free-port');
 const proc = require('../__test__/support/proc');
+const { costOf } = require('./measure/cost');
+const { startRedis } = require('./measure/redis');
 const { summary } = require('./measure/statistics');
 
 const { ROUNDS = 5, CROWDS = '2,5,17', REDIS, WAY } = process.env;
@@ -32,7 +33,7 @@ const WAYS = {
 };
 
 async function measure() {
-  const redis = await startRedis();
+  const redis = await startRedis('ioredis');
   if (redis) WAYS['Redis, ioredis'] = { WAY: 'redis', REDIS: redis.port, REDIS_PID: redis.server.pid };
   for (const workers of CROWDS.split(',').map(Number)) {
     const found = Object.fromEntries(Object.keys(WAYS).map(name => [name, []]));
@@ -54,30 +55,6 @@ async function figuresOf(env) {
   const [figures] = await once(child, 'message');
   await once(child, 'exit');
   return figures;
-}
-
-/** With nothing on disk; undefined if something is missing. */
-async function startRedis() {
-  try {
-    require.resolve('ioredis');
-  } catch {
-    return console.log('ioredis is not installed: without Redis');
-  }
-  if (spawnSync('redis-server', ['--version']).error)
-    return console.log('redis-server is not installed: without Redis');
-  const port = await freePort();
-  const server = spawn('redis-server', [
-    '--port',
-    port,
-    '--bind',
-    '127.0.0.1',
-    '--save',
-    '',
-    '--appendonly',
-    'no',
-  ]);
-  for await (const chunk of server.stdout) if (/Ready to accept/.test(chunk)) break;
-  return { port, server };
 }
 
 function print(workers, found) {
@@ -276,23 +253,12 @@ async function runWorker(count) {
   });
 }
 
-/** What each of so many takes, in microseconds: of time, and of the processors for all processes. */
-async function costOf(pids, count, act) {
-  const before = cpuOf(pids);
-  const start = performance.now();
-  await act();
-  const time = ((performance.now() - start) * 1e3) / count;
-  return { time, cpu: (cpuOf(pids) - before) / count };
-}
-
 /** The processes of a cluster, and the broker. */
 const clusterOf = primary => [
   primary,
   ...proc.children(primary),
   ...(WAY === 'redis' ? [Number(process.env.REDIS_PID)] : []),
 ];
-
-const cpuOf = pids => pids.reduce((sum, pid) => sum + proc.cpu(pid), 0);
 
 if (WAY) runCluster();
 else measure();
