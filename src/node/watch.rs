@@ -88,9 +88,10 @@ impl Watch {
         self.keep.get()
     }
 
-    /// Whether it is to.
+    /// Whether it is to. What is watched stays as it is: to begin anew would cost libuv two system calls.
     pub fn keep(&self, keep: bool) {
-        self.set(&self.keep, keep);
+        self.keep.set(keep);
+        self.refer();
     }
 
     /// Whether what arrives is to be read.
@@ -125,16 +126,23 @@ impl Watch {
         }
     }
 
+    /// While something is left to be written the loop stays alive, as it does for a write of libuv's.
+    fn refer(&self) {
+        self.poll.set_reference(self.keep.get() || self.is_full());
+    }
+
+    fn is_full(&self) -> bool {
+        self.blocked.get() == Some(Block::Full)
+    }
+
     fn apply(&self) {
-        let full = self.blocked.get() == Some(Block::Full);
-        let events = if self.reading.get() { READABLE } else { 0 } | if full { WRITABLE } else { 0 };
+        let events = if self.reading.get() { READABLE } else { 0 } | if self.is_full() { WRITABLE } else { 0 };
         if events == 0 {
             self.poll.stop();
         } else {
             self.poll.start(events);
         }
-        // While something is left to be written the loop stays alive, as it does for a write of libuv's.
-        self.poll.set_reference(self.keep.get() || full);
+        self.refer();
         if let Some(Block::Refused(_)) = self.blocked.get() {
             let pause = 1_u64.checked_shl(self.tries.get()).unwrap_or(u64::MAX);
             self.retry.start(pause.min(SELDOM.as_millis() as u64));
