@@ -79,7 +79,7 @@ export declare class BroadcastChannel extends EventTarget {
   answer(answer: ((data: any, about: { from: Place; signal: AbortSignal }) => any) | null): void;
   /**
    * Resolves when all that was said on the bus before is done: this process hears what others post from then on. Rejects
-   * with `ERR_RUST_CLUSTER_BUS_REFUSED` if it has too many channels.
+   * with `ERR_RUST_CLUSTER_BUS_REFUSED` if it has too many channels, or their names are too long together.
    */
   ready(): Promise<void>;
   close(): void;
@@ -152,7 +152,7 @@ export declare function leader<T>(
 export declare const store: {
   /** What is kept under the key, or undefined. */
   get<T = any>(key: string): Promise<T | undefined>;
-  /** Keeps a copy of a value, for `ttl` milliseconds if that is given. */
+  /** Keeps a copy of a value, for `ttl` milliseconds if that is given. An integer is a counter, from which `increment()` goes on. */
   set(key: string, value: any, options?: { ttl?: number }): Promise<void>;
   /**
    * Adds `by` (1) to a counter, which begins at 0, and lives for `ttl` milliseconds from its beginning on if that is given.

@@ -401,7 +401,12 @@ module.exports = {
       'ERR_RUST_CLUSTER_QUEUE_FULL',
       `${queued} bytes wait for the primary's bus, which reads none; the limit is ${limit}: the primary is stopped`,
     ),
-  busGone: () => nodeError(Error, 'ERR_RUST_CLUSTER_BUS_GONE', 'The primary has ended, and the bus with it'),
+  busGone: () =>
+    nodeError(
+      Error,
+      'ERR_RUST_CLUSTER_BUS_GONE',
+      'The bus is gone: the primary has ended, or this process has asked for 64 MiB and not read them',
+    ),
   busRefused: why =>
     nodeError(Error, 'ERR_RUST_CLUSTER_BUS_REFUSED', REFUSALS[why] ?? `The bus has refused: ${why}`),
   bridgeElsewhere: () =>
@@ -468,8 +473,11 @@ module.exports = {
 const REFUSALS = {
   'too many':
     'This process has 16,384 channels, requests or locks that are open or waited for: close some, or wait for answers',
+  'names too long':
+    "The names of this process's channels, of those that it answers on, or of its locks, have more than 1 MiB together: " +
+    'close some, or hash what the names tell apart',
   'no counter':
-    'increment() was called for a key under which set() keeps a value: use another key, or delete it first',
+    'increment() was called for a key under which set() keeps what is no integer: use another key, or delete it first',
   overflow: 'A counter was to grow beyond 64 bits: it is as it was',
   'too large': 'A value was to be kept that is larger than all that the store may keep: it was not',
 };

@@ -26,7 +26,7 @@ const notJoined = why => [
 test('nonsense for an answer or a value rejects what waits for it, and nothing else', { skip }, async () => {
   assert.deepEqual(await run('nonsense', ['SIGKILL']), {
     heard: ['good'],
-    'an answer': Array(6).fill(true),
+    'an answer': Array(7).fill(true),
     'of all': [[0, 'rejected', true]],
     'an odd name': [['constructor', 'm']],
     'a value': [true],
@@ -92,6 +92,26 @@ test('one that floods the hub is told that it is too much, and costs nobody else
     'a lock': ['held'],
     'its locks': [true],
   });
+});
+
+test('names that are too long together are told so, and the others go on', { skip }, async () => {
+  const refused = [
+    'Error',
+    'ERR_RUST_CLUSTER_BUS_REFUSED',
+    "The names of this process's channels, of those that it answers on, or of its locks, have more than 1 MiB together: " +
+      'close some, or hash what the names tell apart',
+  ];
+  const warning = /ERR_RUST_CLUSTER_BUS_REFUSED|--trace-warnings/;
+  assert.deepEqual(await run('names that are too long', [], { stderr: warning }), {
+    another: [refused],
+    'a warning': [refused],
+    instead: ['undefined'],
+    'a lock': [refused],
+  });
+});
+
+test('a process joins once the kernel can watch its socket', { skip }, async () => {
+  assert.deepEqual(await run('the hub cannot watch another'), { joined: [[1, 1]], left: [0] });
 });
 
 test('a channel too many is told so, and the others go on', { skip }, async () => {

@@ -127,9 +127,12 @@ function reasonAsItIs(reason) {
   return toBytes({ error: { name, message, stack, ofWeb: reason instanceof DOMException, code } });
 }
 
-/** @throws if nobody of ours has written them */
-function reasonFromBytes(bytes) {
-  const { error: told, reason } = fromBytes(bytes);
+/**
+ * The reason again.
+ * @param {any} value of its bytes
+ * @throws if nobody of ours has written them
+ */
+function reasonFrom({ error: told, reason }) {
   if (!told) return reason;
   const { name, message, stack, ofWeb, code } = told;
   if (ofWeb) return new DOMException(message, name);
@@ -143,5 +146,5 @@ function reasonFromBytes(bytes) {
 
 module.exports = {
   ...{ toBytes, toTracedBytes, toJson, fromBytes, traceparentIn },
-  ...{ reasonToBytes, reasonFromBytes },
+  ...{ reasonToBytes, reasonFrom },
 };

@@ -9,7 +9,7 @@ const { isMainThread } = require('node:worker_threads');
 
 const errors = require('../errors');
 const { load, runtime } = require('../native');
-const { PROTOCOL, read, readPosted } = require('./protocol');
+const { PROTOCOL, read, readJson } = require('./protocol');
 
 const native = load();
 
@@ -22,7 +22,7 @@ const MOST_QUEUED = 256 * 1024 * 1024;
 /** How many times messages are taken at a call of Rust's. */
 const RUNS = 8;
 
-/** How long a process that cannot join for want of descriptors waits before it tries again, in ms. */
+/** How long a process that cannot join for want of descriptors or memory waits before it tries again, in ms. */
 const STARVED_PAUSE = 100;
 
 /** Bytes of a buffer that is kept for what comes next. */
@@ -63,7 +63,7 @@ class Member {
     this.#join = join;
   }
 
-  /** @param {Buffer | string} command of `say`, or the text of what is posted */
+  /** @param {Buffer | string} command of `say`, or of `sayJson` */
   tell(command) {
     if (this.#ended) throw this.#ended;
     this.#connect();
@@ -95,7 +95,7 @@ class Member {
 
   /**
    * Asks, and gets what the hub says of it until it returns true: it is answered.
-   * @param {(id: number) => Buffer} question
+   * @param {(id: number) => Buffer | string} question
    * @param {(notice: object) => boolean} heard
    * @param {boolean} [lasts] whether it is answered when others have done something, at some time
    * @returns {number} its number
@@ -208,11 +208,11 @@ class Member {
         return;
       }
       if (typeof found === 'string') {
-        this.#hear(readPosted(JSON.parse(found)));
+        this.#hear(readJson(JSON.parse(found)));
         continue;
       }
       if (found.json !== undefined) {
-        for (const posted of JSON.parse(found.json)) this.#hear(readPosted(posted));
+        for (const posted of JSON.parse(found.json)) this.#hear(readJson(posted));
         continue;
       }
       const bytes = found.scratch ?? this.#scratch;
@@ -250,8 +250,9 @@ class Member {
   }
 }
 
-/** No descriptor is left, to this process, to the primary, or to the system: that passes. */
-const isStarved = ({ code }) => code === 'EMFILE' || code === 'ENFILE';
+/** No descriptor is left, to this process, to the primary, or to the system, or no memory for one: that passes. */
+const isStarved = ({ code }) => STARVED.has(code);
+const STARVED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'ENOSPC']);
 
 /** Where a worker's cluster object has what lib/cluster/child.js is for it. */
 const WITHIN = Symbol.for('rust-cluster.within');

@@ -5,13 +5,16 @@
 const errors = require('../errors');
 
 /** Has to be the primary's: a worker may have been started by an older release. */
-const PROTOCOL = 1;
+const PROTOCOL = 2;
 
 /** Bytes of a name, as UTF-8. */
 const LONGEST_NAME = 1024;
 
 /** Bytes of what is sent at once. */
 const LONGEST_DATA = 16 * 1024 * 1024;
+
+/** UTF-16 units of a JSON text that the hub is to look at; a longer one is bytes. */
+const LONGEST_TEXT = 16 * 1024;
 
 /** The place of the primary. */
 const PRIMARY = 0xffff_ffff;
@@ -36,6 +39,7 @@ const commands = {
   increment: 14,
   delete: 15,
   sync: 16,
+  count: 17,
   watch: 18,
   relay: 19,
   lost: 20,
@@ -98,10 +102,24 @@ const say = {
   increment: (id, by, ttl, key) => encode(commands.increment, numbers(u32(id), i64(by), i64(ttl)), key),
   delete: (id, key) => encode(commands.delete, numbers(u32(id)), key),
   sync: id => encode(commands.sync, numbers(u32(id))),
+  count: (id, count, ttl, key) => encode(commands.count, numbers(u32(id), i64(count), i64(ttl)), key),
   watch: () => encode(commands.watch, NOTHING),
   relay: (count, topic, data) => encode(commands.relay, numbers(u32(count)), topic, data),
   lost: (count, topic) => encode(commands.lost, numbers(i64(count)), topic),
 };
+
+/** The same as JSON: `topic` and `value` are JSON already. */
+const sayJson = {
+  publish: (topic, value) => `[${topic},${value}]`,
+  ask: (id, to, place, topic, value) => `[${id},${to},${place},${topic},${value}]`,
+  answer: (token, value) => `[${token},true,${value}]`,
+};
+
+/** A topic as JSON; undefined if that has another way to write it, which the hub would not know. */
+function topicAsJson(topic) {
+  const json = JSON.stringify(topic);
+  return json === `"${topic}"` ? json : undefined;
+}
 
 /** Reads one after the other. */
 class Reader {
@@ -183,17 +201,20 @@ function readKept(reader) {
   }
 }
 
+/** What can become of a request. */
+const OUTCOMES = ['rejected', 'fulfilled', 'nobody', 'gone', 'full'];
+
 /** What the hub tells, by its first byte. */
 const notices = {
   1: r => ({ is: 'published', from: placeOf(r.u32()), topic: r.name(), data: r.data() }),
   2: r => ({ is: 'missed', count: Number(r.u64()), topic: r.name() }),
-  3: r => ({ is: 'asked', token: r.u64(), from: placeOf(r.u32()), topic: r.name(), data: r.data() }),
-  4: r => ({ is: 'forgotten', token: r.u64() }),
+  3: r => ({ is: 'asked', token: Number(r.u64()), from: placeOf(r.u32()), topic: r.name(), data: r.data() }),
+  4: r => ({ is: 'forgotten', token: Number(r.u64()) }),
   5: r => ({
     is: 'answered',
     id: r.u32(),
     from: placeOf(r.u32()),
-    how: ['rejected', 'fulfilled', 'nobody', 'gone', 'full'][r.u8()],
+    how: OUTCOMES[r.u8()],
     last: r.u8() === 1,
     data: r.data(),
   }),
@@ -206,7 +227,7 @@ const notices = {
   12: r => ({
     is: 'refused',
     id: r.u32(),
-    why: ['', 'too many', 'no counter', 'overflow', 'too large'][r.u8()],
+    why: ['', 'too many', 'no counter', 'overflow', 'too large', 'names too long'][r.u8()],
   }),
   13: r => ({ is: 'wanted', wanted: r.u8() === 1, topic: r.name() }),
   14: () => ({ is: 'astray' }),
@@ -220,8 +241,19 @@ function read(bytes, start, end) {
   return notices[reader.u8()](reader);
 }
 
-/** The same, of what was posted as JSON. */
-const readPosted = ([from, topic, value]) => ({ is: 'posted', from: placeOf(from), topic, value });
+/** The same, of what was posted, asked or answered as JSON: how many there are tells which. */
+function readJson(told) {
+  switch (told.length) {
+    case 3:
+      return { is: 'posted', from: placeOf(told[0]), topic: told[1], value: told[2] };
+    case 4:
+      return { is: 'asked', token: told[0], from: placeOf(told[1]), topic: told[2], value: told[3] };
+    default: {
+      const [id, from, ok, last, value] = told;
+      return { is: 'answered', id, from: placeOf(from), how: OUTCOMES[ok], last: last === 1, value };
+    }
+  }
+}
 
 /**
  * @param {'channel' | 'lock' | 'key'} what it is the name of
@@ -235,4 +267,18 @@ function checkName(what, name) {
   return name;
 }
 
-module.exports = { BRIDGE, LONGEST_DATA, PRIMARY, PROTOCOL, TO, WISH, checkName, read, readPosted, say };
+module.exports = {
+  BRIDGE,
+  LONGEST_DATA,
+  LONGEST_TEXT,
+  PRIMARY,
+  PROTOCOL,
+  TO,
+  WISH,
+  checkName,
+  read,
+  readJson,
+  say,
+  sayJson,
+  topicAsJson,
+};

@@ -3,9 +3,9 @@
 // A request to those who answer on a channel: its answer, or all of them.
 
 const errors = require('../errors');
-const { fromBytes, reasonFromBytes, toBytes } = require('./clone');
+const { fromBytes, reasonFrom, toBytes, toJson } = require('./clone');
 const { settle, thisMember } = require('./member');
-const { PRIMARY, TO, say } = require('./protocol');
+const { LONGEST_TEXT, PRIMARY, TO, say, sayJson, topicAsJson } = require('./protocol');
 
 /**
  * @param {string} name of the channel
@@ -17,23 +17,20 @@ const { PRIMARY, TO, say } = require('./protocol');
 function request(name, data, { to = 'any', signal }) {
   signal?.throwIfAborted();
   const [kind, place] = target(to);
-  const bytes = toBytes(data);
+  const question = questionOf(name, kind, place, data);
   const member = thisMember();
   return new Promise((resolve, reject) => {
     const results = [];
     const finish = settle(resolve, reject, () => (kind === TO.all ? results : toValue(results[0])));
-    const id = member.ask(
-      number => say.ask(number, kind, place, name, bytes),
-      notice => {
-        if (notice.is === 'answered') {
-          // Of all, nobody is none.
-          if (kind !== TO.all || notice.how !== 'nobody') results.push(resultOf(notice, name));
-          if (!notice.last) return false;
-        }
-        signal?.removeEventListener('abort', abort);
-        return finish(notice);
-      },
-    );
+    const id = member.ask(question, notice => {
+      if (notice.is === 'answered') {
+        // Of all, nobody is none.
+        if (kind !== TO.all || notice.how !== 'nobody') results.push(resultOf(notice, name));
+        if (!notice.last) return false;
+      }
+      signal?.removeEventListener('abort', abort);
+      return finish(notice);
+    });
     const abort = () => {
       member.forget(id);
       member.mention(say.forget(id));
@@ -41,6 +38,14 @@ function request(name, data, { to = 'any', signal }) {
     };
     signal?.addEventListener('abort', abort, { once: true });
   });
+}
+
+/** @returns {(id: number) => Buffer | string} what asks for it */
+function questionOf(name, kind, place, data) {
+  const [topic, json] = [topicAsJson(name), toJson(data)];
+  if (topic && json?.length <= LONGEST_TEXT) return id => sayJson.ask(id, kind, place, topic, json);
+  const bytes = toBytes(data, json);
+  return id => say.ask(id, kind, place, name, bytes);
 }
 
 function target(to) {
@@ -51,18 +56,17 @@ function target(to) {
   throw errors.badTarget(to);
 }
 
-function resultOf({ how, from, data }, name) {
+function resultOf({ how, from, data, value }, name) {
+  const told = () => (data ? fromBytes(data) : value);
   try {
-    if (how === 'fulfilled') return { from, status: 'fulfilled', value: fromBytes(data) };
-    return { from, status: 'rejected', reason: reasonOf(how, data, name, from) };
+    if (how === 'fulfilled') return { from, status: 'fulfilled', value: told() };
+    const reason = how === 'rejected' ? reasonFrom(told()) : errors.unanswered(how, name, from);
+    return { from, status: 'rejected', reason };
   } catch (reason) {
     // Nobody of ours has written these bytes.
     return { from, status: 'rejected', reason };
   }
 }
-
-const reasonOf = (how, data, name, from) =>
-  how === 'rejected' ? reasonFromBytes(data) : errors.unanswered(how, name, from);
 
 function toValue({ status, value, reason }) {
   if (status === 'rejected') throw reason;

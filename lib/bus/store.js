@@ -27,15 +27,21 @@ const store = {
   },
 
   /**
-   * Keeps a value.
+   * Keeps a value. An integer is a counter from then on.
    * @param {string} key
    * @param {any} value
    * @param {{ ttl?: number }} [options] `ttl`: for so many milliseconds
    */
   async set(key, value, { ttl } = {}) {
     checkName('key', key);
-    const [left, bytes] = [lifetime(ttl), toBytes(value)];
-    await ask(id => say.set(id, left, key, bytes));
+    const left = lifetime(ttl);
+    // It is a counter as well: increment() goes on from there.
+    if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
+      await ask(id => say.count(id, value, left, key));
+    } else {
+      const bytes = toBytes(value);
+      await ask(id => say.set(id, left, key, bytes));
+    }
   },
 
   /**

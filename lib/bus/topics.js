@@ -6,10 +6,7 @@ const errors = require('../errors');
 const { fromBytes, reasonToBytes, toBytes, toJson, toTracedBytes, traceparentIn } = require('./clone');
 const { GapEvent, MessageEvent } = require('./events');
 const { here, thisMember } = require('./member');
-const { say } = require('./protocol');
-
-/** UTF-16 units of a JSON text that the hub is to look at; a longer one is bytes. */
-const LONGEST_TEXT = 16 * 1024;
+const { LONGEST_TEXT, say, sayJson, topicAsJson } = require('./protocol');
 
 /** The open channels of a name. */
 class Topic {
@@ -20,13 +17,11 @@ class Topic {
   /** Why the hub does not have this process listen, or answer, if it does not. */
   refusals = {};
 
-  /** What the text of a message begins with; undefined if JSON has another way to write the name. */
-  #head;
+  #json;
 
   constructor(name) {
     this.name = name;
-    const json = JSON.stringify(name);
-    if (json === `"${name}"`) this.#head = `[${json},`;
+    this.#json = topicAsJson(name);
   }
 
   /** Asks the hub for something that no promise waits for. */
@@ -48,8 +43,8 @@ class Topic {
   post(value, by, traceparent) {
     const json = traceparent ? undefined : toJson(value);
     let copy;
-    if (this.#head && json?.length <= LONGEST_TEXT) {
-      thisMember().tell(`${this.#head}${json}]`);
+    if (this.#json && json?.length <= LONGEST_TEXT) {
+      thisMember().tell(sayJson.publish(this.#json, json));
       copy = () => JSON.parse(json);
     } else {
       const bytes = traceparent ? toTracedBytes(value, traceparent) : toBytes(value, json);
@@ -168,7 +163,7 @@ class Asked {
   }
 }
 
-function asked({ token, from, topic, data }) {
+function asked({ token, from, topic, data, value }) {
   const [answer] = topics.get(topic)?.answers.values() ?? [];
   const state = new Asked();
   answering.set(token, state);
@@ -178,21 +173,26 @@ function asked({ token, from, topic, data }) {
       return state.signal;
     },
   };
-  const question = attempt(() => fromBytes(data));
+  const question = data ? attempt(() => fromBytes(data)) : () => value;
   process.nextTick(async () => {
-    let bytes;
-    let ok = false;
+    let said;
     try {
       // It was closed a moment ago.
       if (!answer) throw errors.unanswered('nobody', topic);
-      bytes = toBytes(await answer(question(), about));
-      ok = true;
+      said = answerOf(token, await answer(question(), about));
     } catch (reason) {
-      bytes = reasonToBytes(reason);
+      said = say.answer(token, false, reasonToBytes(reason));
     }
     answering.delete(token);
-    if (!state.forgotten) thisMember().mention(say.answer(token, ok, bytes));
+    if (!state.forgotten) thisMember().mention(said);
   });
+}
+
+function answerOf(token, value) {
+  const json = toJson(value);
+  return json?.length <= LONGEST_TEXT
+    ? sayJson.answer(token, json)
+    : say.answer(token, true, toBytes(value, json));
 }
 
 /** What comes of it, for later: a value, or what was thrown. */

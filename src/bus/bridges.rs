@@ -8,7 +8,7 @@ use crate::bus::topics::{count, Missed, Outbox};
 use crate::bus::{Member, Place, BRIDGE};
 
 /// The bridges.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Bridges {
     /// Those who hear what is published on any topic.
     watching: BTreeSet<Member>,
@@ -21,6 +21,16 @@ pub struct Bridges {
 }
 
 impl Bridges {
+    /// None yet; the names of what a bridge listens to have so many bytes at most.
+    pub fn new(most_bytes: usize) -> Self {
+        Bridges {
+            watching: BTreeSet::new(),
+            listeners: Roster::new(most_bytes),
+            missed: HashMap::new(),
+            astray: BTreeSet::new(),
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         let Bridges { watching, listeners, missed, astray } = self;
@@ -36,7 +46,7 @@ impl Bridges {
     /// A bridge listens to a topic from now on.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`].
+    /// [`Refusal::TooMany`], [`Refusal::NamesTooLong`].
     pub fn subscribe(&mut self, bridge: Member, topic: &str) -> Result<(), Refusal> {
         if self.watching.contains(&bridge) {
             return Ok(());
@@ -129,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_a_bridge_misses_is_counted_of_so_many_topics() {
-        let (mut bridges, mut outbox) = (Bridges::default(), Full::default());
+        let (mut bridges, mut outbox) = (Bridges::new(usize::MAX), Full::default());
         bridges.watch(1);
         for number in (0..=MOST_NAMES).chain(0..MOST_NAMES) {
             bridges.publish(0, &number.to_string(), Post::Bytes(b""), &mut outbox);

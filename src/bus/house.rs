@@ -24,15 +24,16 @@ pub struct House {
 }
 
 impl House {
-    /// An empty one, whose store keeps at most so many bytes.
-    pub fn new(most_stored: usize) -> Self {
+    /// An empty one, whose store keeps at most so many bytes, and in which the names of a member's topics, of those that it answers
+    /// on, and of its locks have at most so many, each.
+    pub fn new(most_stored: usize, longest_names: usize) -> Self {
         House {
             places: Places::new(),
-            topics: Topics::default(),
-            requests: Requests::default(),
-            locks: Locks::default(),
+            topics: Topics::new(longest_names),
+            requests: Requests::new(longest_names),
+            locks: Locks::new(longest_names),
             store: Store::new(most_stored),
-            bridges: Bridges::default(),
+            bridges: Bridges::new(longest_names),
         }
     }
 
@@ -107,9 +108,11 @@ impl House {
                 let rows = self.locks.list(&self.places, LISTED);
                 outbox.send(member, &Notice::LockList { id, rows });
             }
-            Command::Get { .. } | Command::Set { .. } | Command::Increment { .. } | Command::Delete { .. } => {
-                self.store_said(member, command, now, outbox);
-            }
+            Command::Get { .. }
+            | Command::Set { .. }
+            | Command::Count { .. }
+            | Command::Increment { .. }
+            | Command::Delete { .. } => self.store_said(member, command, now, outbox),
             Command::Sync { id } => confirm(member, id, Ok(()), outbox),
             Command::Watch | Command::Relay { .. } | Command::Lost { .. } => {
                 if place == BRIDGE {
@@ -171,6 +174,9 @@ impl House {
                 return;
             }
             Command::Set { id, ttl, key, data } => (id, store.set(key, data, ttl, now).map(|()| (Value::Nothing, ttl))),
+            Command::Count { id, count, ttl, key } => {
+                (id, store.set_count(key, count, ttl, now).map(|()| (Value::Counter(count), ttl)))
+            }
             Command::Increment { id, by, ttl, key } => {
                 (id, store.increment(key, by, ttl, now).map(|(count, left)| (Value::Counter(count), left)))
             }

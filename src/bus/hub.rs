@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use crate::bus::figures::Figures;
 use crate::bus::house::House;
-use crate::bus::protocol::{Command, Notice, LONGEST_NAME};
+use crate::bus::protocol::{Command, Notice, LONGEST_NAME, LONGEST_NAMES};
 use crate::bus::topics::Outbox;
 use crate::bus::{Member, Place};
 use crate::messages::channel::{Block, Channel};
@@ -82,7 +82,7 @@ impl Hub {
         members.watch(&wake, WAKE, EpollFlags::EPOLLIN)?;
         let shared = Arc::new(Shared { inbox: Mutex::default(), wake, figures: Arc::default() });
         let theirs = Arc::clone(&shared);
-        let room = Room { house: House::new(most_stored), members, began: Instant::now() };
+        let room = Room { house: House::new(most_stored, LONGEST_NAMES), members, began: Instant::now() };
         let thread = thread::start("cluster-bus", move || room.run(&theirs))?;
         Ok(Hub { shared, thread: Some(thread) })
     }

@@ -43,16 +43,41 @@ impl Lock {
     }
 }
 
-/// All locks that somebody holds or waits for.
+/// The lock of each claim of a member, by its number.
 #[derive(Debug, Default)]
+struct Claims {
+    names: BTreeMap<Id, Box<str>>,
+    bytes: usize,
+}
+
+impl Claims {
+    fn insert(&mut self, id: Id, name: &str) {
+        self.names.insert(id, name.into());
+        self.bytes += name.len();
+    }
+
+    fn remove(&mut self, id: Id) -> Option<Box<str>> {
+        let name = self.names.remove(&id)?;
+        self.bytes -= name.len();
+        Some(name)
+    }
+}
+
+/// All locks that somebody holds or waits for.
+#[derive(Debug)]
 pub struct Locks {
     locks: BTreeMap<Box<str>, Lock>,
-    /// The lock of each claim, by its member's number of it.
-    claims: HashMap<Member, BTreeMap<Id, Box<str>>>,
+    claims: HashMap<Member, Claims>,
+    most_bytes: usize,
     figures: LockFigures,
 }
 
 impl Locks {
+    /// None yet; the names of those that a member holds and waits for have so many bytes at most.
+    pub fn new(most_bytes: usize) -> Self {
+        Locks { locks: BTreeMap::new(), claims: HashMap::new(), most_bytes, figures: LockFigures::default() }
+    }
+
     /// Whether nobody holds one, or waits for one.
     pub fn is_empty(&self) -> bool {
         self.locks.is_empty() && self.claims.is_empty()
@@ -66,7 +91,7 @@ impl Locks {
     /// A member asks for a lock, and is told once it has it, or that it is not available.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`] beyond [`MOST_LOCKS`], or when the number is in use.
+    /// [`Refusal::TooMany`] beyond [`MOST_LOCKS`], or when the number is in use; [`Refusal::NamesTooLong`] beyond the bytes.
     pub fn request(
         &mut self,
         member: Member,
@@ -76,8 +101,11 @@ impl Locks {
         outbox: &mut impl Outbox,
     ) -> Result<(), Refusal> {
         let claims = self.claims.entry(member).or_default();
-        if claims.len() >= MOST_LOCKS || claims.contains_key(&id) {
+        if claims.names.len() >= MOST_LOCKS || claims.names.contains_key(&id) {
             return Err(Refusal::TooMany);
+        }
+        if claims.bytes + name.len() > self.most_bytes {
+            return Err(Refusal::NamesTooLong);
         }
         let shared = matches!(wish, Wish::Shared | Wish::SharedIfAvailable);
         let claim = Claim { member, id, shared };
@@ -86,14 +114,14 @@ impl Locks {
             outbox.send(member, &Notice::Unavailable { id });
             return Ok(());
         }
-        claims.insert(id, name.into());
+        claims.insert(id, name);
         let lock = self.locks.entry(name.into()).or_default();
         self.figures.waiting += 1;
         if wish == Wish::Steal {
             self.figures.held -= lock.held.len();
             for stolen in lock.held.drain(..) {
                 if let Some(claims) = self.claims.get_mut(&stolen.member) {
-                    claims.remove(&stolen.id);
+                    claims.remove(stolen.id);
                 }
                 outbox.send(stolen.member, &Notice::Stolen { id: stolen.id });
             }
@@ -107,14 +135,14 @@ impl Locks {
 
     /// A member has no use for what it holds, or waits for, under this number.
     pub fn release(&mut self, member: Member, id: Id, outbox: &mut impl Outbox) {
-        if let Some(name) = self.claims.get_mut(&member).and_then(|claims| claims.remove(&id)) {
+        if let Some(name) = self.claims.get_mut(&member).and_then(|claims| claims.remove(id)) {
             self.drop_claims(&name, |claim| claim.member == member && claim.id == id, outbox);
         }
     }
 
     /// A member is gone: what it held goes to the next.
     pub fn leave(&mut self, member: Member, outbox: &mut impl Outbox) {
-        let mut names: Vec<_> = self.claims.remove(&member).unwrap_or_default().into_values().collect();
+        let mut names: Vec<_> = self.claims.remove(&member).unwrap_or_default().names.into_values().collect();
         names.sort_unstable();
         names.dedup();
         for name in names {

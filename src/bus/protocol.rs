@@ -10,9 +10,17 @@
 //! Which of them there are goes by the op. The data is the rest of the frame; the hub never looks into it.
 //! `lib/bus/protocol.js` has the other half.
 //!
-//! What is published can be JSON as well, in a frame of kind [`Json`](crate::messages::frame::Kind::Json): the text
-//! `["topic",value]`, of which each listener is told `[from,"topic",value]`. It parses all that arrive together as one text.
-//! So the hub sees that each is JSON: what is not could pass for what somebody else has said.
+//! What is published, asked and answered can be JSON as well, in a frame of kind
+//! [`Json`](crate::messages::frame::Kind::Json):
+//!
+//! | said | told |
+//! |---|---|
+//! | `["topic",value]` | `[from,"topic",value]` |
+//! | `[id,kind of to,place,"topic",value]` | `[token,from,"topic",value]` |
+//! | `[token,ok,value]` | `[id,from,ok,last,value]` |
+//!
+//! A member parses all that arrive together as one text, and tells them apart by how many there are. So the hub sees that each
+//! is JSON: what is not could pass for what somebody else has said.
 
 use std::io::Write;
 
@@ -24,6 +32,8 @@ use crate::messages::frame::Kind;
 /// The longest name of a topic, a lock or a key, in bytes of UTF-8.
 pub const LONGEST_NAME: usize = 1024;
 
+/// Bytes of the names of a member's topics, all together; as many of those that it answers on, and of its locks.
+pub const LONGEST_NAMES: usize = 1024 * 1024;
 /// The first byte of a value that is JSON: see `lib/bus/clone.js`.
 const JSON_VALUE: u8 = 1;
 
@@ -44,12 +54,12 @@ pub enum To {
     Place(Place),
 }
 
-/// What is published. It is passed on as it is.
+/// What is published, asked or answered. It is passed on as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Post<'a> {
     /// Bytes.
     Bytes(&'a [u8]),
-    /// The text of a JSON array of the topic and a value, behind its first bracket.
+    /// The text of a JSON array, from the topic on, or from the value on where none is named.
     Json(&'a str),
     /// The text of the value alone, which travels as bytes.
     Value(&'a str),
@@ -64,7 +74,7 @@ impl<'a> Post<'a> {
         }
     }
 
-    /// Bytes of what was posted on the topic.
+    /// Bytes of what was published on the topic.
     pub fn len(&self, topic: &str) -> usize {
         match self {
             Post::Bytes(bytes) => bytes.len(),
@@ -112,11 +122,11 @@ pub enum Command<'a> {
     /// No more. What it was asked before it still may answer.
     Retire { topic: &'a str },
     /// A request.
-    Ask { id: Id, to: To, topic: &'a str, data: &'a [u8] },
+    Ask { id: Id, to: To, topic: &'a str, data: Post<'a> },
     /// It waits for the answers no more.
     Forget { id: Id },
     /// The answer to a request; `ok`: or why there is none.
-    Answer { token: Token, ok: bool, data: &'a [u8] },
+    Answer { token: Token, ok: bool, data: Post<'a> },
     /// It wants a lock.
     Lock { id: Id, wish: Wish, name: &'a str },
     /// It has no use for a lock that it has, or waits for.
@@ -133,6 +143,8 @@ pub enum Command<'a> {
     Delete { id: Id, key: &'a str },
     /// To be told when all that was said before is done.
     Sync { id: Id },
+    /// Begins a counter, in the place of what is kept, for so many milliseconds; 0: for ever.
+    Count { id: Id, count: i64, ttl: u64, key: &'a str },
     /// A bridge wants what others publish on any topic, and to know which topics somebody listens to.
     Watch,
     /// A bridge brings so many messages of another machine.
@@ -165,6 +177,8 @@ pub enum Refusal {
     Overflow = 3,
     /// It is larger than all that may be kept.
     TooLarge = 4,
+    /// The names of what the member has asked for are longer than they may be, all together.
+    NamesTooLong = 5,
 }
 
 /// What is kept under a key.
@@ -200,11 +214,11 @@ pub enum Notice<'a> {
     /// So many were published that it could not be told; 0: nobody knows how many.
     Missed { count: u64, topic: &'a str },
     /// It is asked.
-    Asked { token: Token, from: Place, topic: &'a str, data: &'a [u8] },
+    Asked { token: Token, from: Place, topic: &'a str, data: Post<'a> },
     /// Nobody waits for its answer any more.
     Forgotten { token: Token },
     /// An answer; `ok`: or why it refused.
-    Answered { id: Id, from: Place, ok: bool, last: bool, data: &'a [u8] },
+    Answered { id: Id, from: Place, ok: bool, last: bool, data: Post<'a> },
     /// There is no answer.
     Absent { id: Id, from: Place, why: Absence, last: bool },
     /// It has the lock.
@@ -274,9 +288,20 @@ impl<'a> Command<'a> {
     fn decode_json(bytes: &'a [u8]) -> Option<Command<'a>> {
         let text = std::str::from_utf8(bytes).ok()?;
         // A name that has to be escaped travels as bytes.
-        let (topic, _): (&str, IgnoredAny) = serde_json::from_str(text).ok()?;
-        let data = Post::Json(text.strip_prefix('[')?);
-        (topic.len() <= LONGEST_NAME).then_some(Command::Publish { topic, data })
+        let command = if text.starts_with("[\"") {
+            let (topic, _): (_, IgnoredAny) = serde_json::from_str(text).ok()?;
+            Command::Publish { topic, data: Post::Json(&text[1..]) }
+        } else if behind(text, 1)?.starts_with(['t', 'f']) {
+            let (token, ok, _): (_, _, IgnoredAny) = serde_json::from_str(text).ok()?;
+            Command::Answer { token, ok, data: Post::Json(behind(text, 2)?) }
+        } else {
+            let (id, kind, place, topic, _): (_, _, _, _, IgnoredAny) = serde_json::from_str(text).ok()?;
+            Command::Ask { id, to: to(kind, place)?, topic, data: Post::Json(behind(text, 3)?) }
+        };
+        match command {
+            Command::Publish { topic, .. } | Command::Ask { topic, .. } if topic.len() > LONGEST_NAME => None,
+            command => Some(command),
+        }
     }
 
     fn decode_bytes(bytes: &'a [u8]) -> Option<Command<'a>> {
@@ -288,9 +313,11 @@ impl<'a> Command<'a> {
             3 => Command::Publish { topic: r.name()?, data: Post::Bytes(r.rest()) },
             4 => Command::Serve { id: r.u32()?, topic: r.name()? },
             5 => Command::Retire { topic: r.name()? },
-            6 => Command::Ask { id: r.u32()?, to: to(r.u8()?, r.u32()?)?, topic: r.name()?, data: r.rest() },
+            6 => {
+                Command::Ask { id: r.u32()?, to: to(r.u8()?, r.u32()?)?, topic: r.name()?, data: Post::Bytes(r.rest()) }
+            }
             7 => Command::Forget { id: r.u32()? },
-            8 => Command::Answer { token: r.u64()?, ok: flag(r.u8()?)?, data: r.rest() },
+            8 => Command::Answer { token: r.u64()?, ok: flag(r.u8()?)?, data: Post::Bytes(r.rest()) },
             9 => Command::Lock { id: r.u32()?, wish: wish(r.u8()?)?, name: r.name()? },
             10 => Command::Unlock { id: r.u32()? },
             11 => Command::Locks { id: r.u32()? },
@@ -299,6 +326,7 @@ impl<'a> Command<'a> {
             14 => Command::Increment { id: r.u32()?, by: r.u64()? as i64, ttl: r.u64()?, key: r.name()? },
             15 => Command::Delete { id: r.u32()?, key: r.name()? },
             16 => Command::Sync { id: r.u32()? },
+            17 => Command::Count { id: r.u32()?, count: r.u64()? as i64, ttl: r.u64()?, key: r.name()? },
             18 => Command::Watch,
             19 => Command::Relay { count: r.u32()?, topic: r.name()?, data: r.rest() },
             20 => Command::Lost { count: r.u64()?, topic: r.name()? },
@@ -306,6 +334,11 @@ impl<'a> Command<'a> {
         };
         reader.0.is_empty().then_some(command)
     }
+}
+
+/// What is behind so many commas. Of an array those are the first, since numbers and words have none.
+fn behind(text: &str, commas: usize) -> Option<&str> {
+    text.splitn(commas + 1, ',').nth(commas)
 }
 
 fn to(kind: u8, place: Place) -> Option<To> {
@@ -362,11 +395,22 @@ impl Writer<'_> {
         self
     }
 
-    /// The text of an array that begins with a place.
-    fn text(self, place: Place, rest: &str) -> Self {
-        // Memory takes what is written to it.
-        let _ = write!(self.0, "[{place},{rest}");
-        self
+    /// The text of an array that begins with these numbers.
+    fn text<const N: usize>(self, numbers: [u64; N], rest: &str) -> Self {
+        self.0.push(b'[');
+        for number in numbers {
+            // Memory takes what is written to it.
+            let _ = write!(self.0, "{number},");
+        }
+        self.data(rest.as_bytes())
+    }
+
+    /// What travels as bytes.
+    fn post(self, data: Post<'_>) -> Self {
+        match data {
+            Post::Bytes(bytes) => self.data(bytes),
+            Post::Json(text) | Post::Value(text) => self.u8(JSON_VALUE).data(text.as_bytes()),
+        }
     }
 
     fn data(self, data: &[u8]) -> Self {
@@ -379,7 +423,9 @@ impl Notice<'_> {
     /// The kind of its frame.
     pub fn kind(&self) -> Kind {
         match self {
-            Notice::Published { data: Post::Json(_), .. } => Kind::Json,
+            Notice::Published { data: Post::Json(_), .. }
+            | Notice::Asked { data: Post::Json(_), .. }
+            | Notice::Answered { data: Post::Json(_), .. } => Kind::Json,
             _ => Kind::Advanced,
         }
     }
@@ -388,16 +434,17 @@ impl Notice<'_> {
     pub fn encode(&self, bytes: &mut Vec<u8>) {
         let w = Writer(bytes);
         match self {
-            Notice::Published { from, data: Post::Json(text), .. } => w.text(*from, text),
-            Notice::Published { from, topic, data: Post::Bytes(data) } => w.u8(1).u32(*from).name(topic).data(data),
-            Notice::Published { from, topic, data: Post::Value(text) } => {
-                w.u8(1).u32(*from).name(topic).u8(JSON_VALUE).data(text.as_bytes())
-            }
+            Notice::Published { from, data: Post::Json(text), .. } => w.text([(*from).into()], text),
+            Notice::Published { from, topic, data } => w.u8(1).u32(*from).name(topic).post(*data),
             Notice::Missed { count, topic } => w.u8(2).u64(*count).name(topic),
-            Notice::Asked { token, from, topic, data } => w.u8(3).u64(*token).u32(*from).name(topic).data(data),
+            Notice::Asked { token, from, data: Post::Json(text), .. } => w.text([*token, (*from).into()], text),
+            Notice::Asked { token, from, topic, data } => w.u8(3).u64(*token).u32(*from).name(topic).post(*data),
             Notice::Forgotten { token } => w.u8(4).u64(*token),
+            Notice::Answered { id, from, ok, last, data: Post::Json(text) } => {
+                w.text([(*id).into(), (*from).into(), (*ok).into(), (*last).into()], text)
+            }
             Notice::Answered { id, from, ok, last, data } => {
-                w.u8(5).u32(*id).u32(*from).u8(u8::from(*ok)).u8(u8::from(*last)).data(data)
+                w.u8(5).u32(*id).u32(*from).u8(u8::from(*ok)).u8(u8::from(*last)).post(*data)
             }
             Notice::Absent { id, from, why, last } => w.u8(5).u32(*id).u32(*from).u8(*why as u8).u8(u8::from(*last)),
             Notice::Granted { id } => w.u8(6).u32(*id),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::bus::protocol::{Absence, Id, Notice, Refusal, To, Token};
+use crate::bus::protocol::{Absence, Id, Notice, Post, Refusal, To, Token};
 use crate::bus::roster::Roster;
 use crate::bus::topics::Outbox;
 use crate::bus::{place_of, Member, Place, Places};
@@ -19,7 +19,7 @@ struct Request {
 }
 
 /// Those who answer, and what they were asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Requests {
     /// Who answers on a topic; the first is the next in turn.
     servers: Roster,
@@ -34,6 +34,18 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// None yet; the names on which a member answers have so many bytes at most.
+    pub fn new(most_bytes: usize) -> Self {
+        Requests {
+            servers: Roster::new(most_bytes),
+            open: BTreeMap::new(),
+            asked: HashMap::new(),
+            due: HashMap::new(),
+            last: 0,
+            made: 0,
+        }
+    }
+
     /// Whether nobody answers, and nobody waits.
     pub fn is_empty(&self) -> bool {
         self.servers.is_empty() && self.open.is_empty() && self.asked.is_empty() && self.due.is_empty()
@@ -52,7 +64,7 @@ impl Requests {
     /// A member answers on a topic from now on.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`].
+    /// [`Refusal::TooMany`], [`Refusal::NamesTooLong`].
     pub fn serve(&mut self, member: Member, topic: &str) -> Result<(), Refusal> {
         self.servers.enter(member, topic)
     }
@@ -73,7 +85,7 @@ impl Requests {
         id: Id,
         to: To,
         topic: &str,
-        data: &[u8],
+        data: Post<'_>,
         places: &Places,
         outbox: &mut impl Outbox,
     ) -> Result<(), Refusal> {
@@ -124,7 +136,15 @@ impl Requests {
     }
 
     /// An answer. One that nobody waits for, or that somebody else owes, is dropped.
-    pub fn answer(&mut self, by: Member, from: Place, token: Token, ok: bool, data: &[u8], outbox: &mut impl Outbox) {
+    pub fn answer(
+        &mut self,
+        by: Member,
+        from: Place,
+        token: Token,
+        ok: bool,
+        data: Post<'_>,
+        outbox: &mut impl Outbox,
+    ) {
         if let Some((asker, id, last)) = self.settle(by, token) {
             outbox.send(asker, &Notice::Answered { id, from, ok, last, data });
         }
@@ -195,13 +215,13 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_a_request_that_is_answered_or_given_up() {
         let places = Places::from([(1, 0), (2, 1)]);
-        let mut requests = Requests::default();
+        let mut requests = Requests::new(1);
         requests.serve(2, "a").unwrap();
         for (id, token) in [(1, 1), (2, 2)] {
-            requests.ask(1, id, To::Any, "a", b"", &places, &mut Room).unwrap();
+            requests.ask(1, id, To::Any, "a", Post::Bytes(b""), &places, &mut Room).unwrap();
             assert_eq!(requests.due[&2], BTreeSet::from([token]));
             if id == 1 {
-                requests.answer(2, 1, token, true, b"", &mut Room);
+                requests.answer(2, 1, token, true, Post::Bytes(b""), &mut Room);
             } else {
                 requests.forget(1, id, &mut Room);
             }

@@ -9,14 +9,27 @@ use crate::bus::Member;
 pub const MOST_NAMES: usize = 16_384;
 
 /// Members and names.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Roster {
     /// In the order in which they came.
     members: HashMap<Box<str>, Vec<Member>>,
-    names: HashMap<Member, BTreeSet<Box<str>>>,
+    names: HashMap<Member, Names>,
+    most_bytes: usize,
+}
+
+/// The names that a member is at.
+#[derive(Debug, Default)]
+struct Names {
+    all: BTreeSet<Box<str>>,
+    bytes: usize,
 }
 
 impl Roster {
+    /// An empty one, in which the names of a member have so many bytes at most.
+    pub fn new(most_bytes: usize) -> Self {
+        Roster { members: HashMap::new(), names: HashMap::new(), most_bytes }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.members.is_empty() && self.names.is_empty()
     }
@@ -24,30 +37,36 @@ impl Roster {
     /// A member comes to a name, if it is not there.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`] beyond [`MOST_NAMES`].
+    /// [`Refusal::TooMany`] beyond [`MOST_NAMES`], [`Refusal::NamesTooLong`] beyond the bytes.
     pub fn enter(&mut self, member: Member, name: &str) -> Result<(), Refusal> {
         let names = self.names.entry(member).or_default();
-        if names.contains(name) {
+        if names.all.contains(name) {
             return Ok(());
         }
-        if names.len() >= MOST_NAMES {
+        if names.all.len() >= MOST_NAMES {
             return Err(Refusal::TooMany);
         }
-        names.insert(name.into());
+        if names.bytes + name.len() > self.most_bytes {
+            return Err(Refusal::NamesTooLong);
+        }
+        names.all.insert(name.into());
+        names.bytes += name.len();
         self.members.entry(name.into()).or_default().push(member);
         Ok(())
     }
 
     /// A member goes from a name, if it is there.
     pub fn exit(&mut self, member: Member, name: &str) {
-        if self.names.get_mut(&member).is_some_and(|names| names.remove(name)) {
+        if let Some(names) = self.names.get_mut(&member).filter(|names| names.all.contains(name)) {
+            names.all.remove(name);
+            names.bytes -= name.len();
             self.forget(member, name);
         }
     }
 
     /// A member goes from all, which are returned.
     pub fn leave(&mut self, member: Member) -> BTreeSet<Box<str>> {
-        let names = self.names.remove(&member).unwrap_or_default();
+        let names = self.names.remove(&member).unwrap_or_default().all;
         for name in &names {
             self.forget(member, name);
         }

@@ -76,6 +76,15 @@ impl Store {
         self.put(key, Kept::Data(data.into()), end(ttl, now))
     }
 
+    /// The same of a counter, which begins there.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn set_count(&mut self, key: &str, count: i64, ttl: u64, now: u64) -> Result<(), Refusal> {
+        self.expire(now);
+        self.put(key, Kept::Counter(count), end(ttl, now))
+    }
+
     /// Adds to a counter, which is begun if there is none, for `ttl` milliseconds from then on.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
 use super::figures::Figures;
 use super::hub::{Hub, ENOUGH, LONGEST, TOO_MUCH};
+use super::protocol::{Refusal, LONGEST_NAMES};
 use super::{BRIDGE, PRIMARY};
 use crate::messages::channel::Channel;
 use crate::messages::frame::{Kind, LIMIT};
@@ -116,6 +117,7 @@ fn whoever_says_nonsense_is_cut_off_alone() {
         assert!(member.hear().is_empty(), "a frame of {kind:?} is listened to");
     }
     let long = format!("[\"{}\",1]", "x".repeat(1025));
+    let long_question = format!("[1,0,0,\"{}\",1]", "x".repeat(1025));
     let no_json: &[&[u8]] = &[
         b"",
         b"[]",
@@ -135,7 +137,24 @@ fn whoever_says_nonsense_is_cut_off_alone() {
         b"[\"a\",\"\n\"]",
         b"[\"a\",\"\xff\"]",
         b"[1,1]",
+        b"[1,0,0,\"a\"]",
+        b"[1,0,0,\"a\",1,2]",
+        b"[1,3,0,\"a\",1]",
+        b"[-1,0,0,\"a\",1]",
+        b"[1,0,4294967296,\"a\",1]",
+        b"[1,0,0,a,1]",
+        b"[1,0,0,\"\\n\",1]",
+        b"[1,0,0,\"a\",1],[0,\"a\",2]",
+        b"[1,true]",
+        b"[1,true,1,2]",
+        b"[1,tru,1]",
+        b"[-1,true,1]",
+        b"[1.0,true,1]",
+        b"[1,true,x]",
+        b"[1,true,1],[0,\"a\",2]",
+        b"1,true,1",
         long.as_bytes(),
+        long_question.as_bytes(),
     ];
     for said in no_json {
         let mut member = Member::join(&hub, 1);
@@ -150,6 +169,59 @@ fn whoever_says_nonsense_is_cut_off_alone() {
     assert_eq!(listener.hear(), [heard]);
     speaker.say_as(Kind::Json, None, &[b"[\"a\", {\"still\":\"\\ud800\"}]"]);
     assert_eq!(listener.hear(), [b"[4294967295,\"a\", {\"still\":\"\\ud800\"}]"]);
+}
+
+#[test]
+fn what_is_asked_and_answered_as_json_is_told_as_it_is() {
+    let hub = Hub::start(1 << 20).unwrap();
+    let (mut asker, mut server) = (Member::join(&hub, 3), Member::join(&hub, 4));
+    server.say(&[SERVE, NAME]);
+    server.sync();
+    asker.say_as(Kind::Json, None, &[b"[7,0,0,\"a\",{\"x\":[1,2]}]"]);
+    assert_eq!(server.hear(), [b"[1,3,\"a\",{\"x\":[1,2]}]"]);
+    // One that it was not asked, and the one that it was.
+    server.say_as(Kind::Json, None, &[b"[2,true,\"no\"]"]);
+    server.say_as(Kind::Json, None, &[b"[1,false,\"[1,true\"]"]);
+    assert_eq!(asker.hear(), [b"[7,4,0,1,\"[1,true\"]"]);
+    asker.say_as(Kind::Json, None, &[b"[8,2,4,\"a\",null]"]);
+    assert_eq!(server.hear(), [b"[2,3,\"a\",null]"]);
+    server.say(&[&[8], &2u64.to_le_bytes(), &[1], b"bytes"]);
+    assert_eq!(asker.hear(), [[&[5, 8, 0, 0, 0, 4, 0, 0, 0, 1, 1][..], b"bytes"].concat()]);
+}
+
+#[test]
+fn the_names_of_one_member_are_bounded() {
+    let hub = Hub::start(1 << 20).unwrap();
+    let (mut greedy, mut other) = (Member::join(&hub, 0), Member::join(&hub, 1));
+    let name = |number: usize| [&1024u16.to_le_bytes()[..], format!("{number:01024}").as_bytes()].concat();
+    let most = LONGEST_NAMES / 1024;
+    for begin in [&[1][..], &[4], &[9]] {
+        let wish = if begin == [9] { EXCLUSIVE } else { &[] };
+        for number in 0..=most {
+            greedy.say(&[begin, &(number as u32).to_le_bytes(), wish, &name(number)]);
+        }
+        // The locks are granted, the rest is confirmed; the last is refused.
+        let mut heard = Vec::new();
+        while heard.len() <= most {
+            heard.extend(greedy.hear());
+        }
+        let good = if begin == [9] { 6 } else { 11 };
+        assert!(heard[..most].iter().all(|notice| notice[0] == good));
+        let refused = [&[12][..], &(most as u32).to_le_bytes(), &[Refusal::NamesTooLong as u8]].concat();
+        assert_eq!(heard[most..], [refused]);
+    }
+    // Of each kind one less is room for another.
+    greedy.say(&[&[2], &name(0)]);
+    greedy.say(&[&[5], &name(0)]);
+    greedy.say(&[&[10], &0u32.to_le_bytes()]);
+    for (begin, good) in [(&[1][..], 11), (&[4], 11), (&[9], 6)] {
+        let wish = if begin == [9] { EXCLUSIVE } else { &[] };
+        greedy.say(&[begin, &5000u32.to_le_bytes(), wish, &name(5000)]);
+        assert_eq!(greedy.hear(), [[&[good][..], &5000u32.to_le_bytes()].concat()]);
+    }
+    // Others have their own.
+    other.say(&[&[1, 1, 0, 0, 0], &name(1)]);
+    other.sync();
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(super) fn count(missed: &mut Missed, topic: &str, messages: u64) {
 }
 
 /// The topics that somebody listens to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Topics {
     listeners: Roster,
     /// Those who have missed something.
@@ -39,6 +39,11 @@ pub struct Topics {
 }
 
 impl Topics {
+    /// None yet; the names of those that a member listens to have so many bytes at most.
+    pub fn new(most_bytes: usize) -> Self {
+        Topics { listeners: Roster::new(most_bytes), missed: HashMap::new(), posts: Posts::default() }
+    }
+
     /// Whether nobody listens.
     pub fn is_empty(&self) -> bool {
         self.listeners.is_empty() && self.missed.is_empty()
@@ -67,7 +72,7 @@ impl Topics {
     /// A member listens from now on.
     ///
     /// # Errors
-    /// [`Refusal::TooMany`].
+    /// [`Refusal::TooMany`], [`Refusal::NamesTooLong`].
     pub fn subscribe(&mut self, member: Member, topic: &str) -> Result<(), Refusal> {
         self.listeners.enter(member, topic)
     }
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn each_gap_is_told_once() {
-        let (mut topics, mut room) = (Topics::default(), Room::default());
+        let (mut topics, mut room) = (Topics::new(1), Room::default());
         topics.subscribe(1, "a").unwrap();
         for (left, published) in [(1, 3), (0, 4), (5, 5), (0, 1)] {
             room.left = left;

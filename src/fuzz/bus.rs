@@ -16,16 +16,19 @@ const PLACES: u8 = 4;
 /// Bytes that the store keeps at most.
 const STORED: usize = 4096;
 
+/// Bytes of the names that a member may be at, of each kind.
+const NAMES: usize = 64;
+
 /// Notices that wait for a member from which on what can be missed is missed.
 const ENOUGH: usize = 4;
 
-/// [`Command::decode`]: what it reads is written back as it was. [`House`]: only members are told anything, nobody hears
+/// [`Command::decode`]: what it reads is written back as it was, but for the space before numbers of JSON. [`House`]: only members are told anything, nobody hears
 /// itself, and nothing is kept of those who are gone.
 ///
 /// The input is what is said, one after the other: a byte that says by whom and how much later, one that says how long
 /// it is, and so many bytes. Of none, the member reads what waits for it. Who says nonsense is cut off, and comes anew.
 pub fn bus(bytes: &[u8]) {
-    let mut house = House::new(STORED);
+    let mut house = House::new(STORED, NAMES);
     let mut told = Told::default();
     let mut at_place: [Option<Member>; PLACES as usize] = [None; PLACES as usize];
     let (mut last, mut now) = (0, 0);
@@ -46,7 +49,7 @@ pub fn bus(bytes: &[u8]) {
             told.waiting.insert(member, 0);
             house.caught_up(member, &mut told);
         } else if let Some(command) = Command::decode(kind_of(said), said) {
-            assert_eq!(encode(&command), without_needless(said));
+            look_at_encoded(&command, said);
             house.said(member, command, now, &mut told);
         } else {
             at_place[usize::from(place)] = None;
@@ -75,6 +78,14 @@ fn kind_of(said: &[u8]) -> Kind {
         Kind::Json
     } else {
         Kind::Advanced
+    }
+}
+
+fn look_at_encoded(command: &Command<'_>, said: &[u8]) {
+    let encoded = encode(command);
+    match kind_of(said) {
+        Kind::Json => assert_eq!(Command::decode(Kind::Json, &encoded).as_ref(), Some(command)),
+        _ => assert_eq!(encoded, without_needless(said)),
     }
 }
 
@@ -112,16 +123,32 @@ impl Outbox for Told {
         notice.encode(&mut bytes);
         match notice.kind() {
             // All that arrive together are parsed as one text: each has to be one value, and say who has published it.
-            Kind::Json => {
-                let (from, topic, _): (u32, &str, IgnoredAny) = serde_json::from_slice(&bytes).unwrap();
-                assert!(matches!(notice, Notice::Published { from: by, topic: on, .. } if (*by, *on) == (from, topic)));
-            }
+            Kind::Json => look_at_text(&bytes, notice),
             _ => assert!((1..=14).contains(&bytes[0]), "JavaScript knows no such notice"),
         }
         if let Notice::Published { data: Post::Value(text), .. } = notice {
             let _: IgnoredAny = serde_json::from_str(text).unwrap();
         }
     }
+}
+
+fn look_at_text(text: &[u8], notice: &Notice<'_>) {
+    let is_told = match notice {
+        Notice::Published { from, topic, .. } => {
+            let (by, on, _): (u32, &str, IgnoredAny) = serde_json::from_slice(text).unwrap();
+            (by, on) == (*from, *topic)
+        }
+        Notice::Asked { token, from, topic, .. } => {
+            let (number, by, on, _): (u64, u32, &str, IgnoredAny) = serde_json::from_slice(text).unwrap();
+            (number, by, on) == (*token, *from, *topic)
+        }
+        Notice::Answered { id, from, ok, last, .. } => {
+            let (number, by, good, end, _): (u32, u32, u8, u8, IgnoredAny) = serde_json::from_slice(text).unwrap();
+            (number, by, good, end) == (*id, *from, u8::from(*ok), u8::from(*last))
+        }
+        _ => false,
+    };
+    assert!(is_told, "{} for {notice:?}", text.escape_ascii());
 }
 
 /// The bytes of a command, as `lib/bus/protocol.js` writes them.
@@ -131,14 +158,23 @@ fn encode(command: &Command<'_>) -> Vec<u8> {
         Command::Unsubscribe { topic } => [&[2], &name(topic)[..]].concat(),
         Command::Publish { topic, data: Post::Bytes(data) } => [&[3], &name(topic)[..], data].concat(),
         Command::Publish { data: Post::Json(text), .. } => [b"[", text.as_bytes()].concat(),
-        Command::Publish { data: Post::Value(_), .. } => unreachable!("no member says it so"),
+        Command::Publish { data: Post::Value(_), .. }
+        | Command::Ask { data: Post::Value(_), .. }
+        | Command::Answer { data: Post::Value(_), .. } => unreachable!("no member says it so"),
         Command::Serve { id, topic } => [&[4], &id.to_le_bytes()[..], &name(topic)].concat(),
         Command::Retire { topic } => [&[5], &name(topic)[..]].concat(),
-        Command::Ask { id, to, topic, data } => {
+        Command::Ask { id, to, topic, data: Post::Bytes(data) } => {
             [&[6], &id.to_le_bytes()[..], &encode_to(to), &name(topic), data].concat()
         }
+        Command::Ask { id, to, data: Post::Json(text), .. } => {
+            let [kind, place @ ..] = encode_to(to);
+            format!("[{id},{kind},{},{text}", u32::from_le_bytes(place)).into()
+        }
         Command::Forget { id } => [&[7], &id.to_le_bytes()[..]].concat(),
-        Command::Answer { token, ok, data } => [&[8], &token.to_le_bytes()[..], &[ok.into()], data].concat(),
+        Command::Answer { token, ok, data: Post::Bytes(data) } => {
+            [&[8], &token.to_le_bytes()[..], &[ok.into()], data].concat()
+        }
+        Command::Answer { token, ok, data: Post::Json(text) } => format!("[{token},{ok},{text}").into(),
         Command::Lock { id, wish, name: lock } => {
             [&[9], &id.to_le_bytes()[..], &[encode_wish(wish)], &name(lock)].concat()
         }
@@ -153,6 +189,9 @@ fn encode(command: &Command<'_>) -> Vec<u8> {
         }
         Command::Delete { id, key } => [&[15], &id.to_le_bytes()[..], &name(key)].concat(),
         Command::Sync { id } => [&[16], &id.to_le_bytes()[..]].concat(),
+        Command::Count { id, count, ttl, key } => {
+            [&[17], &id.to_le_bytes()[..], &count.to_le_bytes(), &ttl.to_le_bytes(), &name(key)].concat()
+        }
         Command::Watch => vec![18],
         Command::Relay { count, topic, data } => [&[19], &count.to_le_bytes()[..], &name(topic), data].concat(),
         Command::Lost { count, topic } => [&[20], &count.to_le_bytes()[..], &name(topic)].concat(),

@@ -21,9 +21,9 @@ const ofNobodys = reason => reason instanceof Error && reason.code === undefined
 const ended = worker => worker.isDead() || once(worker, 'exit');
 const channelOf = cluster => cluster[Symbol.for('rust-cluster.within')].channel;
 
-/** A member that writes what it likes, and answers what it is asked with the bytes of that number. */
+/** A member that writes what it likes, and answers what it is asked with the bytes, or the JSON, of that number. */
 function joinRaw(cluster, answers, heard = () => {}) {
-  const { read, say: command, PROTOCOL } = part('bus/protocol');
+  const { read, readJson, say: command, PROTOCOL } = part('bus/protocol');
   const native = part('native').load();
   return new Promise(resolve => {
     channelOf(cluster).ask({ act: 'joinBus', protocol: PROTOCOL }, (_message, fd) => {
@@ -32,16 +32,25 @@ function joinRaw(cluster, answers, heard = () => {}) {
         for (;;) {
           const found = take(undefined);
           if (typeof found === 'number') return;
+          if (found.lengths === undefined) {
+            JSON.parse(found.json ?? `[${found}]`).forEach(told => void hearNotice(readJson(told)));
+            continue;
+          }
           let end = 0;
           for (const length of found.lengths) {
-            const notice = read(found.scratch, end, end + length);
-            const { is, id, token, data } = notice;
-            heard(notice);
-            if (is === 'synced' && id === 3) process.send('has said it');
+            hearNotice(read(found.scratch, end, end + length));
             end += length;
-            if (token !== undefined) tell(command.answer(token, ...answers[JSON.parse(data.utf8Slice(1))]));
           }
         }
+      };
+      const hearNotice = notice => {
+        const { is, id, token, value } = notice;
+        heard(notice);
+        if (is === 'synced' && id === 3) process.send('has said it');
+        if (token === undefined) return;
+        const [ok, answer] = answers[value];
+        if (typeof answer === 'string') channel.sendJson(1, `[${token},${ok},${answer}]`, -1);
+        else tell(command.answer(token, ok, answer));
       };
       const channel = new native.Channel(fd, hear, () => {});
       const take = channel.reader();
@@ -59,6 +68,7 @@ const NONSENSE = [
   [true, Buffer.from([1, 0x7b])],
   [true, Buffer.from([2, 1])],
   [false, json(null)],
+  [false, 'null'],
   [false, json({ error: { name: 'toString', message: { toString: 5 }, stack: 1, code: 3 } })],
 ];
 
@@ -299,6 +309,47 @@ cases({
       say('instead', await instead.ready());
       for (const channel of [instead, ...channels]) channel.close();
     },
+  },
+
+  'names that are too long': {
+    async primary() {
+      const warned = once(process, 'warning');
+      const name = number => `${number}`.padStart(1024, 'x');
+      const channels = Array.from({ length: 1024 }, (_, number) => new BroadcastChannel(name(number)));
+      await channels.at(-1).ready();
+      const another = new BroadcastChannel('another');
+      say('another', await another.ready().catch(failure));
+      say('a warning', failure((await warned)[0]));
+      another.close();
+      channels.pop().close();
+      const instead = new BroadcastChannel('another');
+      say('instead', await instead.ready());
+      for (const channel of [instead, ...channels]) channel.close();
+      const held = Array.from({ length: 1024 }, (_, number) => locks.request(name(number), () => next));
+      const next = locks.request('another', () => {}).catch(failure);
+      say('a lock', await next);
+      await Promise.all(held);
+    },
+  },
+
+  'the hub cannot watch another': {
+    async primary(cluster) {
+      const { Hub } = part('native').load();
+      const { join } = Hub.prototype;
+      const errors = ['ENOSPC', 'ENOMEM', 'ENOBUFS'];
+      Hub.prototype.join = function (place) {
+        const code = errors.shift();
+        if (code) throw Object.assign(new Error(`epoll_ctl ${code}`), { code });
+        return join.call(this, place);
+      };
+      const worker = cluster.fork();
+      const loaded = once(worker, 'message');
+      await loaded;
+      worker.send('go');
+      await ended(worker);
+      say('left', errors.length);
+    },
+    worker: joinWhenTold,
   },
 
   floods: {

@@ -169,6 +169,7 @@ cases({
     async primary(cluster) {
       const channel = new BroadcastChannel('values');
       const heard = collect(channel, 1);
+      channel.onmessageerror = ({ data, from }) => say('cannot be read', [data instanceof Error, from]);
       await channel.ready();
       const worker = cluster.fork();
       const [[value]] = await heard;
@@ -219,6 +220,11 @@ cases({
           say('cannot be cloned', [error instanceof DOMException, error.name]);
         }
       }
+      // The shortest module of WebAssembly. Its code stays in its process.
+      const module = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
+      channel.postMessage({ module });
+      await store.set('module', module);
+      say('cannot be kept', await store.get('module').catch(error => error instanceof Error));
       channel.postMessage(value);
       await channel.ready();
       cluster.worker.disconnect();
@@ -238,16 +244,21 @@ cases({
           const expected = structuredClone(values[index]);
           if (!isDeepStrictEqual(data, expected)) say('differs', inspect([data, expected]));
         }
+      for (const value of values) {
+        const [expected, answer] = [structuredClone(value), await channel.request(value)];
+        if (!isDeepStrictEqual(answer, expected)) say('is answered otherwise', inspect([answer, expected]));
+      }
       say('compared', values.length > 40);
+      worker.disconnect();
       await ended(worker);
       channel.close();
       second.close();
     },
-    async worker(cluster) {
+    async worker() {
       const channel = new BroadcastChannel('exact');
+      channel.answer(value => value);
       for (const value of trickyValues()) channel.postMessage(value);
       await channel.ready();
-      cluster.worker.disconnect();
     },
   },
 
@@ -265,14 +276,18 @@ cases({
         'names',
         channels.every(({ name }, index) => name === ODD_NAMES[index]),
       );
+      say('answers', await Promise.all(channels.map((channel, index) => channel.request(index))));
+      worker.disconnect();
       await ended(worker);
       for (const channel of channels) channel.close();
     },
-    async worker(cluster) {
+    async worker() {
       const channels = ODD_NAMES.map(name => new BroadcastChannel(name));
-      for (const [index, channel] of channels.entries()) channel.postMessage(index);
+      for (const [index, channel] of channels.entries()) {
+        channel.answer(data => data === index && index);
+        channel.postMessage(index);
+      }
       await channels[0].ready();
-      cluster.worker.disconnect();
     },
   },
 
@@ -655,6 +670,17 @@ cases({
         await store.increment('n', { by: -3 }),
         await store.get('n'),
       ]);
+      await store.set('set', 5);
+      const set = await store.increment('set', { by: -7 });
+      await store.set('set', -0);
+      say('set', [
+        set.value,
+        Object.is(await store.get('set'), -0),
+        await store.increment('set').catch(failure),
+      ]);
+      await store.set('set', 2 ** 53 - 1, { ttl: 3_600_000 });
+      const last = await store.increment('set', { by: -1 });
+      say('set anew', [last.value === 2 ** 53 - 2, last.ttl > 0]);
       const { ttl } = await store.increment('later', { ttl: 3_600_000 });
       const second = await store.increment('later', { ttl: 7_200_000 });
       say('lives', [ttl, second.value, second.ttl <= ttl]);

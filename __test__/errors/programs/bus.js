@@ -13,7 +13,7 @@ const provoke = {
   NO_BUS: () => new Thread(__filename, { argv: ['NO_BUS'] }),
   BUS_NOBODY: () => new BroadcastChannel('x').request(1),
   async BUS_REFUSED() {
-    await store.set('key', 1);
+    await store.set('key', 'x');
     await store.increment('key');
   },
   async BUS_GONE() {

@@ -18,10 +18,10 @@ use super::config;
 const STORED: usize = 1100;
 
 /// Few, so that members meet.
-const NAMES: [&str; 2] = ["a", "b"];
+const NAMES: [&str; 2] = ["a", "bb"];
 
-/// What is published on each as JSON; and the value in it.
-const TEXTS: [&str; 2] = [r#""a",1]"#, " \"b\" , [\" ],\"]\t] "];
+/// What is published and asked on each as JSON; and the value in it.
+const TEXTS: [&str; 2] = [r#""a",1]"#, " \"bb\" , [\" ],\"]\t] "];
 pub const VALUES: [&str; 2] = ["1", r#"[" ],"]"#];
 
 #[derive(Debug, Clone)]
@@ -42,14 +42,15 @@ enum Said {
     Publish(usize, bool),
     Serve(usize),
     Retire(usize),
-    Ask(Id, To, usize),
+    Ask(Id, To, usize, bool),
     Forget(Id),
-    Answer(u64, bool),
+    Answer(u64, bool, bool),
     Lock(Id, Wish, usize),
     Unlock(Id),
     Locks,
     Get(usize),
     Set(usize, u64, usize),
+    Count(usize, i64, u64),
     Increment(usize, i64, u64),
     Delete(usize),
     Watch,
@@ -98,14 +99,16 @@ fn said() -> impl Strategy<Value = Said> {
         4 => (name.clone(), any::<bool>()).prop_map(|(name, json)| Said::Publish(name, json)),
         3 => name.clone().prop_map(Said::Serve),
         1 => name.clone().prop_map(Said::Retire),
-        4 => (id.clone(), to, name.clone()).prop_map(|(id, to, name)| Said::Ask(id, to, name)),
+        4 => (id.clone(), to, name.clone(), any::<bool>()).prop_map(|(id, to, name, json)| Said::Ask(id, to, name, json)),
         1 => id.clone().prop_map(Said::Forget),
-        4 => (0..20u64, any::<bool>()).prop_map(|(token, ok)| Said::Answer(token, ok)),
+        4 => (0..20u64, any::<bool>(), any::<bool>()).prop_map(|(token, ok, json)| Said::Answer(token, ok, json)),
         4 => (id.clone(), wish, name.clone()).prop_map(|(id, wish, name)| Said::Lock(id, wish, name)),
         3 => id.prop_map(Said::Unlock),
         1 => Just(Said::Locks),
         2 => name.clone().prop_map(Said::Get),
         2 => (name.clone(), ttl.clone(), 0..600usize).prop_map(|(name, ttl, length)| Said::Set(name, ttl, length)),
+        1 => (name.clone(), prop_oneof![Just(5i64), Just(i64::MAX)], ttl.clone())
+            .prop_map(|(name, count, ttl)| Said::Count(name, count, ttl)),
         2 => (name.clone(), prop_oneof![Just(1i64), Just(i64::MAX)], ttl)
             .prop_map(|(name, by, ttl)| Said::Increment(name, by, ttl)),
         1 => name.clone().prop_map(Said::Delete),
@@ -135,14 +138,21 @@ fn command<'a>(said: &Said, data: &'a [u8]) -> Command<'a> {
         Said::Publish(name, true) => Command::Publish { topic: NAMES[name], data: Post::Json(TEXTS[name]) },
         Said::Serve(name) => Command::Serve { id, topic: NAMES[name] },
         Said::Retire(name) => Command::Retire { topic: NAMES[name] },
-        Said::Ask(id, to, name) => Command::Ask { id, to, topic: NAMES[name], data: &data[..4] },
+        Said::Ask(id, to, name, json) => {
+            let data = if json { Post::Json(TEXTS[name]) } else { Post::Bytes(&data[..4]) };
+            Command::Ask { id, to, topic: NAMES[name], data }
+        }
         Said::Forget(id) => Command::Forget { id },
-        Said::Answer(token, ok) => Command::Answer { token, ok, data: &data[..4] },
+        Said::Answer(token, ok, json) => {
+            let data = if json { Post::Json("1]") } else { Post::Bytes(&data[..4]) };
+            Command::Answer { token, ok, data }
+        }
         Said::Lock(id, wish, name) => Command::Lock { id, wish, name: NAMES[name] },
         Said::Unlock(id) => Command::Unlock { id },
         Said::Locks => Command::Locks { id },
         Said::Get(name) => Command::Get { id, key: NAMES[name] },
         Said::Set(name, ttl, length) => Command::Set { id, ttl, key: NAMES[name], data: &data[..length] },
+        Said::Count(name, count, ttl) => Command::Count { id, count, ttl, key: NAMES[name] },
         Said::Increment(name, by, ttl) => Command::Increment { id, by, ttl, key: NAMES[name] },
         Said::Delete(name) => Command::Delete { id, key: NAMES[name] },
         Said::Watch => Command::Watch,
@@ -155,8 +165,12 @@ proptest! {
     #![proptest_config(config(2000))]
 
     #[test]
-    fn each_is_told_what_it_is_to_be_told(steps in prop::collection::vec(step(), 0..120)) {
-        let (mut house, mut naive) = (House::new(STORED), Naive::new(STORED));
+    fn each_is_told_what_it_is_to_be_told(
+        // How long the names of a member may be together: mostly, as long as they are.
+        longest in prop_oneof![2 => Just(100usize), 1 => 1..6usize],
+        steps in prop::collection::vec(step(), 0..120),
+    ) {
+        let (mut house, mut naive) = (House::new(STORED, longest), Naive::new(STORED, longest));
         let (mut told, mut expected) = (Told::default(), Told::default());
         let (mut members, mut last, mut now) = (Vec::new(), 0, 0);
         let joins = [Step::Join, Step::Join, Step::Join, Step::Join];

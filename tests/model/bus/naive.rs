@@ -93,13 +93,15 @@ pub struct Naive {
     /// By their last change.
     entries: Vec<Entry>,
     stored: usize,
+    /// How long the names of each kind of a member may be together.
+    longest: usize,
     posts: Posts,
     requests_made: u64,
     evicted: u64,
 }
 
 impl Naive {
-    pub fn new(stored: usize) -> Self {
+    pub fn new(stored: usize, longest: usize) -> Self {
         Naive {
             places: BTreeMap::new(),
             listeners: Vec::new(),
@@ -111,6 +113,7 @@ impl Naive {
             claims: Vec::new(),
             entries: Vec::new(),
             stored,
+            longest,
             posts: Posts::default(),
             requests_made: 0,
             evicted: 0,
@@ -233,7 +236,7 @@ impl Naive {
             return;
         }
         let data = match data {
-            Post::Json(_) => Post::Value(VALUES[usize::from(topic == "b")]),
+            Post::Json(_) => Post::Value(VALUES[usize::from(topic == "bb")]),
             bytes => bytes,
         };
         let mut bridges: Vec<_> = self.bridges.iter_mut().collect();
@@ -252,10 +255,16 @@ impl Naive {
         match command {
             Command::Subscribe { id, topic } => {
                 if let Some(bridge) = self.bridges.get_mut(&member) {
-                    if !bridge.watches {
+                    if !bridge.watches && !bridge.topics.contains(topic) {
+                        if bridge.topics.iter().map(|name| name.len()).sum::<usize>() + topic.len() > self.longest {
+                            return told.send(member, &Notice::Refused { id, why: Refusal::NamesTooLong });
+                        }
                         bridge.topics.insert(topic.into());
                     }
                 } else if !self.of(member).any(|listener| listener.topic == topic) {
+                    if self.of(member).map(|it| it.topic.len()).sum::<usize>() + topic.len() > self.longest {
+                        return told.send(member, &Notice::Refused { id, why: Refusal::NamesTooLong });
+                    }
                     self.tell_if_nobody_listens(topic, true, told);
                     self.listeners.push(Listener { member, topic: topic.into(), missed: Missed::Nothing });
                 }
@@ -286,9 +295,14 @@ impl Naive {
             Command::Relay { .. } | Command::Lost { .. } => {}
             Command::Serve { id, topic } => {
                 let server = (member, topic.to_string());
-                if !self.servers.contains(&server) {
-                    self.servers.push(server);
+                if self.servers.contains(&server) {
+                    return told.send(member, &Notice::Synced { id });
                 }
+                let own = self.servers.iter().filter(|(it, _)| *it == member).map(|(_, name)| name.len());
+                if own.sum::<usize>() + topic.len() > self.longest {
+                    return told.send(member, &Notice::Refused { id, why: Refusal::NamesTooLong });
+                }
+                self.servers.push(server);
                 told.send(member, &Notice::Synced { id });
             }
             Command::Retire { topic } => self.servers.retain(|server| *server != (member, topic.to_string())),
@@ -319,13 +333,14 @@ impl Naive {
             }
             Command::Get { id, .. }
             | Command::Set { id, .. }
+            | Command::Count { id, .. }
             | Command::Increment { id, .. }
             | Command::Delete { id, .. } => self.store(member, id, command, now, told),
             Command::Sync { id } => told.send(member, &Notice::Synced { id }),
         }
     }
 
-    fn ask(&mut self, asker: Member, id: Id, to: To, topic: &str, data: &[u8], told: &mut Told) {
+    fn ask(&mut self, asker: Member, id: Id, to: To, topic: &str, data: Post<'_>, told: &mut Told) {
         if self.requests.iter().any(|request| request.asker == asker && request.id == id) {
             return told.send(asker, &Notice::Refused { id, why: Refusal::TooMany });
         }
@@ -374,6 +389,10 @@ impl Naive {
         if self.claims.iter().any(|claim| claim.member == member && claim.id == id) {
             return told.send(member, &Notice::Refused { id, why: Refusal::TooMany });
         }
+        let own = self.claims.iter().filter(|claim| claim.member == member).map(|claim| claim.name.len());
+        if own.sum::<usize>() + name.len() > self.longest {
+            return told.send(member, &Notice::Refused { id, why: Refusal::NamesTooLong });
+        }
         let shared = matches!(wish, Wish::Shared | Wish::SharedIfAvailable);
         let claim = Claim { name: name.into(), member, id, shared, held: false };
         match wish {
@@ -421,6 +440,7 @@ impl Naive {
         self.entries.retain(|entry| entry.end.is_none_or(|end| end > now));
         let (Command::Get { key, .. }
         | Command::Set { key, .. }
+        | Command::Count { key, .. }
         | Command::Increment { key, .. }
         | Command::Delete { key, .. }) = command
         else {
@@ -446,6 +466,7 @@ impl Naive {
             Command::Set { ttl, data, .. } => {
                 Ok(Entry { key: key.into(), data: Some(data.into()), count: 0, end: lives(ttl) })
             }
+            Command::Count { count, ttl, .. } => Ok(Entry { key: key.into(), data: None, count, end: lives(ttl) }),
             Command::Increment { by, ttl, .. } => match place.map(|place| &self.entries[place]) {
                 None => Ok(Entry { key: key.into(), data: None, count: by, end: lives(ttl) }),
                 Some(Entry { data: Some(_), .. }) => Err(Refusal::NoCounter),
