@@ -22,7 +22,7 @@ use crate::messages::channel::{Block, Channel};
 use crate::messages::incoming::{Incoming, Read};
 use crate::os::error::{Error, Result};
 use crate::os::sync::thread::JoinHandle;
-use crate::os::wait::{self, Flag};
+use crate::os::wait;
 use crate::os::{socket, thread};
 
 /// The longest message, in bytes.
@@ -47,28 +47,38 @@ const READS: u32 = 4;
 /// How long what the kernel refuses for want of memory waits.
 const RETRY: Duration = Duration::from_millis(25);
 
-/// The thread's number of its own descriptor. Members begin at 1.
-const WAKE: u64 = 0;
+/// The thread's number of the socket whose other end is the handle's. Members begin at 1.
+const HANDLE: u64 = 0;
 
 /// A handle on the thread, which ends with it.
 #[derive(Debug)]
 pub struct Hub {
     shared: Arc<Shared>,
+    /// Closed, it ends the thread: nothing has to be written, which could fail.
+    end: Option<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    epoll: Epoll,
     inbox: Mutex<Inbox>,
-    wake: Flag,
     /// As of the end of the last turn.
     figures: Arc<Mutex<Figures>>,
 }
 
+/// Who has joined, and has not said anything yet. They are watched already: of the first to speak the thread does not know.
 #[derive(Debug, Default)]
 struct Inbox {
-    joining: Vec<(Place, OwnedFd)>,
-    ended: bool,
+    joining: Vec<(Member, Place, OwnedFd)>,
+    last: Member,
+}
+
+impl Shared {
+    fn watch(&self, socket: impl AsFd, number: u64) -> Result<()> {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
+        self.epoll.add(socket, event).map_err(|errno| Error::os("epoll_ctl", errno))
+    }
 }
 
 impl Hub {
@@ -77,24 +87,27 @@ impl Hub {
     /// # Errors
     /// [`Error::Os`] when descriptors or threads are missing.
     pub fn start(most_stored: usize) -> Result<Hub> {
-        let wake = Flag::new()?;
-        let members = Members::new()?;
-        members.watch(&wake, WAKE, EpollFlags::EPOLLIN)?;
-        let shared = Arc::new(Shared { inbox: Mutex::default(), wake, figures: Arc::default() });
-        let theirs = Arc::clone(&shared);
-        let room = Room { house: House::new(most_stored, LONGEST_NAMES), members, began: Instant::now() };
-        let thread = thread::start("cluster-bus", move || room.run(&theirs))?;
-        Ok(Hub { shared, thread: Some(thread) })
+        let (watched, end) = socket::pair(SockType::Stream)?;
+        let shared = Arc::new(Shared { epoll: wait::epoll()?, inbox: Mutex::default(), figures: Arc::default() });
+        shared.watch(&watched, HANDLE)?;
+        let house = House::new(most_stored, LONGEST_NAMES);
+        let members = Members::new(Arc::clone(&shared));
+        let room = Room { house, members, began: Instant::now(), _watched: watched };
+        let thread = thread::start("cluster-bus", move || room.run())?;
+        Ok(Hub { shared, end: Some(end), thread: Some(thread) })
     }
 
     /// Lets a member in, and returns its socket.
     ///
     /// # Errors
-    /// [`Error::Os`] when descriptors are missing.
+    /// [`Error::Os`] when descriptors are missing, or memory to watch them: `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, `ENOSPC`.
     pub fn join(&self, place: Place) -> Result<OwnedFd> {
         let (ours, theirs) = socket::pair(SockType::Stream)?;
-        self.shared.inbox.lock().joining.push((place, ours));
-        self.shared.wake.raise();
+        let mut inbox = self.shared.inbox.lock();
+        let member = inbox.last + 1;
+        self.shared.watch(&ours, member.into())?;
+        inbox.last = member;
+        inbox.joining.push((member, place, ours));
         Ok(theirs)
     }
 
@@ -106,8 +119,7 @@ impl Hub {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        self.shared.inbox.lock().ended = true;
-        self.shared.wake.raise();
+        drop(self.end.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -119,14 +131,16 @@ struct Room {
     house: House,
     members: Members,
     began: Instant,
+    _watched: OwnedFd,
 }
 
 impl Room {
-    fn run(mut self, shared: &Shared) {
+    fn run(mut self) {
+        let shared = Arc::clone(&self.members.shared);
         let mut ready = [EpollEvent::empty(); 64];
         loop {
             let timeout = if self.members.refused.is_empty() { EpollTimeout::NONE } else { retry() };
-            let count = match self.members.epoll.wait(&mut ready, timeout) {
+            let count = match shared.epoll.wait(&mut ready, timeout) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
                 // Somebody closed the descriptor, or the kernel has no memory.
@@ -135,33 +149,29 @@ impl Room {
                     0
                 }
             };
-            let woken = ready[..count].iter().any(|event| event.data() == WAKE);
-            if woken && self.let_in(shared) {
-                return;
-            }
             for event in &ready[..count] {
-                let member = event.data() as Member;
-                if event.data() != WAKE {
-                    self.listen(member);
-                    self.members.unwritten.insert(member);
+                if event.data() == HANDLE {
+                    return;
                 }
+                let member = event.data() as Member;
+                if !self.members.all.contains_key(&member) {
+                    self.let_in();
+                }
+                self.listen(member);
+                self.members.unwritten.insert(member);
             }
             self.write();
             *shared.figures.lock() = Figures { queued_bytes: self.members.queued, ..self.house.figures() };
         }
     }
 
-    /// Lets in who waits for it; `true`: the end.
-    fn let_in(&mut self, shared: &Shared) -> bool {
-        shared.wake.lower();
-        let inbox = std::mem::take(&mut *shared.inbox.lock());
-        for (place, socket) in inbox.joining {
-            // Without memory to watch it, it finds its socket closed.
-            if let Ok(member) = self.members.add(socket) {
-                self.house.join(member, place);
-            }
+    /// Lets in who has joined.
+    fn let_in(&mut self) {
+        let joining = std::mem::take(&mut self.members.shared.inbox.lock().joining);
+        for (member, place, socket) in joining {
+            self.members.add(member, socket);
+            self.house.join(member, place);
         }
-        inbox.ended
     }
 
     /// Reads what a member says.
@@ -181,7 +191,15 @@ impl Room {
         let now = self.began.elapsed().as_millis() as u64;
         for _ in 0..READS {
             let channel = Arc::clone(&self.members.all.get(&member)?.channel);
-            let read = incoming.read(channel.socket()).ok()?;
+            let read = match incoming.read(channel.socket()) {
+                Ok(read) => read,
+                // The kernel has no memory, and the socket is as it was.
+                Err(Error::Os { errno: Errno::ENOMEM | Errno::ENOBUFS, .. }) => {
+                    std::thread::sleep(RETRY);
+                    break;
+                }
+                Err(_) => return None,
+            };
             while let Some(run) = incoming.next_run().ok()? {
                 for payload in run.payloads {
                     self.house.said(member, Command::decode(run.kind, payload)?, now, &mut self.members);
@@ -229,49 +247,39 @@ struct Connected {
 
 /// The sockets of the members.
 struct Members {
-    epoll: Epoll,
+    shared: Arc<Shared>,
     all: BTreeMap<Member, Connected>,
-    last: Member,
     /// The same of all.
     queued: usize,
     unwritten: BTreeSet<Member>,
-    /// Those for whom the kernel refuses to take anything.
+    /// Those for whom the kernel refuses to take anything, or to say when it does again.
     refused: BTreeSet<Member>,
     gone: BTreeSet<Member>,
 }
 
 impl Members {
-    fn new() -> Result<Members> {
-        Ok(Members {
-            epoll: wait::epoll()?,
+    fn new(shared: Arc<Shared>) -> Members {
+        Members {
+            shared,
             all: BTreeMap::new(),
-            last: 0,
             queued: 0,
             unwritten: BTreeSet::new(),
             refused: BTreeSet::new(),
             gone: BTreeSet::new(),
-        })
+        }
     }
 
-    fn watch(&self, socket: impl AsFd, number: u64, flags: EpollFlags) -> Result<()> {
-        self.epoll.add(socket, EpollEvent::new(flags, number)).map_err(|errno| Error::os("epoll_ctl", errno))
-    }
-
-    fn add(&mut self, socket: OwnedFd) -> Result<Member> {
-        let member = self.last + 1;
-        self.watch(&socket, member.into(), EpollFlags::EPOLLIN)?;
+    fn add(&mut self, member: Member, socket: OwnedFd) {
         let incoming = Some(Incoming::of_bytes(LONGEST + ENVELOPE));
-        self.all
-            .insert(member, Connected { channel: Arc::new(Channel::new(socket)), incoming, full: false, queued: 0 });
-        self.last = member;
-        Ok(member)
+        let connected = Connected { channel: Arc::new(Channel::new(socket)), incoming, full: false, queued: 0 };
+        self.all.insert(member, connected);
     }
 
     fn remove(&mut self, member: Member) {
         if let Some(connected) = self.all.remove(&member) {
             self.queued -= connected.queued;
             // It is watched.
-            let _ = self.epoll.delete(connected.channel.socket());
+            let _ = self.shared.epoll.delete(connected.channel.socket());
         }
         self.unwritten.remove(&member);
         self.refused.remove(&member);
@@ -287,12 +295,14 @@ impl Members {
         self.queued = self.queued - connected.queued + pushed.queued;
         connected.queued = pushed.queued;
         let full = pushed.blocked == Some(Block::Full);
-        if std::mem::replace(&mut connected.full, full) != full {
+        if connected.full != full {
             let flags = if full { EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT } else { EpollFlags::EPOLLIN };
-            // It is watched already, so nothing has to be allocated for it.
-            let _ = self.epoll.modify(connected.channel.socket(), &mut EpollEvent::new(flags, member.into()));
+            let event = &mut EpollEvent::new(flags, member.into());
+            if self.shared.epoll.modify(connected.channel.socket(), event).is_ok() {
+                connected.full = full;
+            }
         }
-        if matches!(pushed.blocked, Some(Block::Refused(_))) {
+        if matches!(pushed.blocked, Some(Block::Refused(_))) || connected.full != full {
             self.refused.insert(member);
         } else {
             self.refused.remove(&member);

@@ -1,7 +1,8 @@
 //! What the core does, in the ways that the calls are to be met in.
 
+use std::collections::VecDeque;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::ptr::NonNull;
@@ -10,13 +11,14 @@ use std::sync::mpsc::{self, Sender};
 use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::SockType;
+use rust_cluster::bus::hub::Hub;
 use rust_cluster::connections::acceptor::Acceptor;
 use rust_cluster::connections::handoff::{Connection, Intake, Queue, Taken};
 use rust_cluster::connections::listen::{Opened, Request};
 use rust_cluster::connections::policy::Dispatch;
 use rust_cluster::messages::channel::Channel;
 use rust_cluster::messages::frame::{Kind, LIMIT};
-use rust_cluster::messages::incoming::Incoming;
+use rust_cluster::messages::incoming::{Incoming, Read};
 use rust_cluster::messages::parts::{self, Source, Text};
 use rust_cluster::messages::ring;
 use rust_cluster::os::error::{Error, Result};
@@ -58,6 +60,7 @@ pub const WAYS: &[(&str, Way)] = &[
     ("take from the queue", take),
     ("send and receive", converse),
     ("send long strings", send_long_strings),
+    ("talk over the bus", talk_over_the_bus),
 ];
 
 /// Something that was to come never did.
@@ -325,5 +328,73 @@ fn send_long_strings(_: &Outside) -> Result<()> {
         Ok(())
     } else {
         Err(never("a message"))
+    }
+}
+
+/// Two members of a bus, of which one asks and the other answers, with more than a socket holds at once; and a lock that goes
+/// from one to the other as that one ends.
+fn talk_over_the_bus(outside: &Outside) -> Result<()> {
+    let hub = Hub::start(1 << 20)?;
+    let sockets = [hub.join(0)?, hub.join(1)?];
+    outside.run(move || {
+        let [mut one, mut other] = sockets.map(BusMember::new);
+        one.say(&[&[4, 1, 0, 0, 0, 1, 0, b'a']])?;
+        one.say(&[&[9, 2, 0, 0, 0, 0, 1, 0, b'l']])?;
+        one.hears(&[11, 1, 0, 0, 0])?;
+        one.hears(&[6, 2, 0, 0, 0])?;
+        let question = vec![b'?'; 1 << 20];
+        for number in 1..=2u8 {
+            other.say(&[&[6, number, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, b'a'], &question])?;
+        }
+        for number in 1..=2u8 {
+            one.hears(&[3, number])?;
+            one.say(&[&[8, number, 0, 0, 0, 0, 0, 0, 0, 1], &question])?;
+            other.hears(&[5, number])?;
+        }
+        other.say(&[&[9, 3, 0, 0, 0, 0, 1, 0, b'l']])?;
+        drop(one);
+        other.hears(&[6, 3, 0, 0, 0])
+    })
+}
+
+/// A process on the bus.
+struct BusMember {
+    channel: Channel,
+    incoming: Incoming,
+    /// What it was told, and has not looked at.
+    told: VecDeque<Vec<u8>>,
+}
+
+impl BusMember {
+    fn new(socket: OwnedFd) -> BusMember {
+        BusMember { channel: Channel::new(socket), incoming: Incoming::of_bytes(LIMIT), told: VecDeque::new() }
+    }
+
+    fn say(&self, parts: &[&[u8]]) -> Result<()> {
+        let mut left = self.channel.push(Kind::Advanced, None, true, |bytes| bytes.extend(parts.concat()))?.queued;
+        while left > 0 {
+            let mut room = [PollFd::new(self.channel.socket(), PollFlags::POLLOUT)];
+            if poll(&mut room, PollTimeout::from(5000u16)) == Ok(0) {
+                return Err(never("room"));
+            }
+            left = self.channel.flush()?.queued;
+        }
+        Ok(())
+    }
+
+    /// What it is told next begins with this.
+    fn hears(&mut self, expected: &[u8]) -> Result<()> {
+        while self.told.is_empty() {
+            readable(self.channel.socket())?;
+            if self.incoming.read(self.channel.socket())? == Read::End {
+                return Err(Error::os("recvmsg", Errno::ECONNRESET));
+            }
+            while let Some(run) = self.incoming.next_run()? {
+                self.told.extend(run.payloads.iter().map(|payload| payload.to_vec()));
+            }
+        }
+        let told = self.told.pop_front().unwrap_or_default();
+        assert!(told.starts_with(expected), "{:?}", &told[..told.len().min(16)]);
+        Ok(())
     }
 }
