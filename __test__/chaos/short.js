@@ -1,6 +1,6 @@
 'use strict';
 
-// The thirteen guarantees (docs/guarantees.md), each attacked for a few seconds. The long form: npm run test:chaos.
+// The fourteen guarantees (docs/guarantees.md), each attacked for a few seconds. The long form: npm run test:chaos.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
