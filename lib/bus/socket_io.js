@@ -126,6 +126,15 @@ class Station {
   }
 }
 
+/** Whom it is for; what is empty does not travel: what has few objects travels as JSON (./clone.js). */
+function withoutEmpty({ rooms, except, flags = {} }) {
+  return {
+    ...(rooms.length > 0 && { rooms }),
+    ...(except.length > 0 && { except }),
+    ...(Object.keys(flags).length > 0 && { flags }),
+  };
+}
+
 /** A value as the clients of another process are to get it: what toJSON() makes of it, and without functions. */
 function asEmitted(value) {
   return isJson(value) ? value : copy(value, '', new Map());
@@ -240,6 +249,8 @@ const adapterOver = ({ ClusterAdapterWithHeartbeat, MessageType }) =>
     }
 
     async doPublish(message) {
+      const { data } = message;
+      if (data?.opts) message.data = { ...data, opts: withoutEmpty(data.opts) };
       this.#say(() => this.#station.toAll(message));
       return '';
     }
