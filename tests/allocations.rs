@@ -99,7 +99,7 @@ fn the_choice_of_a_worker_costs_none_however_busy_they_are() {
     (1..=8).for_each(|worker| rotation.add(worker));
     let mut choose = |wait: Duration| {
         for _ in 0..100 {
-            let load = |worker| Some(Load { takes: worker > 1, wait: wait * worker });
+            let load = |worker| Some(Load { takes: worker > 1, queued: u64::from(worker), wait: wait * worker });
             assert!(rotation.next_least_busy(Instant::now(), load).is_some());
         }
     };

@@ -45,9 +45,18 @@ pub enum Policy {
 pub struct Load {
     /// Whether it takes what it is given: all of it, or some lately.
     pub takes: bool,
+    /// How many connections lie in its queue.
+    pub queued: u64,
     /// How long a connection that comes now is expected to wait until the worker's loop looks at it, going by what the
     /// loop has done in its last second.
     pub wait: Duration,
+}
+
+impl Load {
+    /// Whether it takes what it is given, and is not busy.
+    fn is_quick(self) -> bool {
+        self.takes && self.wait <= BUSY
+    }
 }
 
 /// Who is expected to look at a connection within so long is not busy.
@@ -64,6 +73,10 @@ const ALIKE: u32 = 4;
 /// more than one.
 const STAYS_BUSY: Duration = Duration::from_millis(1);
 
+/// Where something lies in the queue of the one whose turn it is, so many are looked at for one with less: of two or more
+/// choices the first bring nearly all that there is to win.
+const LOOKS: usize = 4;
+
 /// Round robin over the workers of one listener, in the order in which they came.
 ///
 /// The worker that was chosen goes to the end of the line. One that could not be chosen stays where it is, so
@@ -73,8 +86,8 @@ pub struct Rotation {
     line: VecDeque<WorkerId>,
     /// How many at the head of the line are busy, and when they were looked at: they stay there while others are chosen.
     busy: Option<(usize, Instant)>,
-    /// Room for places in the line, and how long one waits there: a choice allocates nothing.
-    taking: Vec<(usize, Duration)>,
+    /// Room for places in the line, and what is known of who stands there: a choice allocates nothing.
+    taking: Vec<(usize, Load)>,
 }
 
 impl Rotation {
@@ -124,7 +137,7 @@ impl Rotation {
     /// are no others. `load` says what is known of one, and nothing of one that can be given no connection.
     ///
     /// At rest that is the first in the line, and no other is looked at. What is known may be old, so nobody is *the*
-    /// least busy: whoever is busy gets nothing, and the rest have their turn.
+    /// least busy: whoever is busy gets nothing, and the rest have their turn, first those in whose queue nothing lies.
     pub fn next_least_busy(
         &mut self,
         now: Instant,
@@ -138,10 +151,12 @@ impl Rotation {
         taking.clear();
         for (position, worker) in line.iter().enumerate() {
             match load(*worker) {
-                Some(Load { takes: true, wait }) if taking.is_empty() && wait <= BUSY => return self.choose(position),
-                Some(Load { takes: true, wait }) => {
-                    taking.push((position, wait));
-                    if wait * ALIKE <= BUSY {
+                Some(quick) if taking.is_empty() && quick.is_quick() => {
+                    return self.choose_behind(position, quick, load)
+                }
+                Some(load) if load.takes => {
+                    taking.push((position, load));
+                    if load.wait * ALIKE <= BUSY {
                         // Whoever comes after it makes no difference.
                         break;
                     }
@@ -150,23 +165,42 @@ impl Rotation {
                 None => {}
             }
         }
-        let Some(quickest) = taking.iter().map(|(_, wait)| *wait).min() else { return self.choose(takes_nothing?) };
+        let Some(quickest) = taking.iter().map(|(_, load)| load.wait).min() else { return self.choose(takes_nothing?) };
         let enough = BUSY.max(quickest * ALIKE);
-        let place = taking.iter().position(|(_, wait)| *wait <= enough)?;
-        let (position, wait) = taking[place];
-        if place > 0 && place == position && wait * ALIKE <= BUSY {
+        let place = taking.iter().position(|(_, load)| load.wait <= enough)?;
+        let (position, chosen) = taking[place];
+        if place > 0 && place == position && chosen.wait * ALIKE <= BUSY {
             self.busy = Some((place, now));
         }
-        self.choose(position)
+        self.choose_behind(position, chosen, load)
     }
 
     /// The first worker behind those that were found to be busy just now, if it is far from that.
-    fn next_behind_busy(&mut self, now: Instant, load: impl FnOnce(WorkerId) -> Option<Load>) -> Option<WorkerId> {
+    fn next_behind_busy(&mut self, now: Instant, mut load: impl FnMut(WorkerId) -> Option<Load>) -> Option<WorkerId> {
         let (position, seen) = self.busy.take()?;
         let worker = *self.line.get(position).filter(|_| now.duration_since(seen) < STAYS_BUSY)?;
-        let is_far = load(worker).is_some_and(|load| load.takes && load.wait * ALIKE <= BUSY);
-        is_far.then(|| self.busy = Some((position, seen)))?;
-        self.choose(position)
+        let quick = load(worker).filter(|load| load.takes && load.wait * ALIKE <= BUSY)?;
+        self.busy = Some((position, seen));
+        self.choose_behind(position, quick, load)
+    }
+
+    /// The worker at this place, or one of the next that is not busy and has less in its queue, if it is not busy itself.
+    fn choose_behind(
+        &mut self,
+        position: usize,
+        load: Load,
+        mut of: impl FnMut(WorkerId) -> Option<Load>,
+    ) -> Option<WorkerId> {
+        let (mut place, mut least) = (position, load.queued);
+        for (other, worker) in self.line.iter().enumerate().skip(position + 1).take(LOOKS - 1) {
+            if least == 0 || !load.is_quick() {
+                break;
+            }
+            if let Some(load) = of(*worker).filter(|load| load.is_quick() && load.queued < least) {
+                (place, least) = (other, load.queued);
+            }
+        }
+        self.choose(place)
     }
 
     /// The worker at this place in the line goes to its end.
@@ -218,7 +252,7 @@ mod tests {
         assert!(!rotation.is_empty());
     }
     fn milliseconds(wait: u64) -> Option<Load> {
-        Some(Load { takes: true, wait: Duration::from_millis(wait) })
+        Some(Load { takes: true, queued: 0, wait: Duration::from_millis(wait) })
     }
 
     #[test]
@@ -245,6 +279,28 @@ mod tests {
     }
 
     #[test]
+    fn who_has_something_in_its_queue_comes_after_one_of_the_next_who_has_less() {
+        let mut rotation = rotation(1..=6);
+        let mut now = Instant::now();
+        let mut next = |queued: [u64; 6], busy: &[WorkerId]| {
+            // Whoever was busy is looked at again.
+            now += STAYS_BUSY;
+            let load = |worker: WorkerId| {
+                let wait = if busy.contains(&worker) { BUSY * 9 } else { Duration::ZERO };
+                Some(Load { takes: true, queued: queued[worker as usize - 1], wait })
+            };
+            rotation.next_least_busy(now, load).unwrap()
+        };
+        assert_eq!(next([2, 0, 0, 0, 0, 0], &[]), 2);
+        // The line is 1, 3, 4, 5, 6, 2: whoever is the fifth in it is not looked at.
+        assert_eq!(next([2, 2, 3, 1, 1, 0], &[]), 4);
+        assert_eq!(next([1, 0, 1, 1, 1, 1], &[]), 1);
+        // 3, 5, 6, 2, 4, 1: who is busy is not chosen, however empty its queue is.
+        assert_eq!(next([0, 2, 0, 3, 0, 1], &[3]), 5);
+        assert_eq!(next([0, 2, 0, 3, 0, 1], &[3, 1]), 6);
+    }
+
+    #[test]
     fn where_all_are_busy_all_have_their_turn() {
         let mut rotation = rotation(1..=3);
         let busy = |worker| milliseconds([0, 20, 6, 24][worker as usize]);
@@ -255,7 +311,7 @@ mod tests {
     #[test]
     fn who_does_not_take_comes_last() {
         let mut rotation = rotation(1..=3);
-        let stuck = Some(Load { takes: false, wait: Duration::ZERO });
+        let stuck = Some(Load { takes: false, queued: 1, wait: Duration::ZERO });
         assert_eq!(
             rotation.next_least_busy(Instant::now(), |worker| if worker == 3 { milliseconds(900) } else { stuck }),
             Some(3)

@@ -422,6 +422,11 @@ impl Board {
         }
     }
 
+    /// How many connections the worker has taken, as it says.
+    pub fn taken(&self) -> u64 {
+        count(&self.numbers().taken)
+    }
+
     /// What it has counted. As in [`read`](Self::read): what comes out can at least be.
     pub fn counts(&self) -> Counts {
         let Numbers { taken, busy, waits, waited, .. } = self.numbers();

@@ -57,7 +57,9 @@ proptest! {
 
 fn load() -> impl Strategy<Value = Option<Load>> {
     let wait = prop_oneof![Just(0u64), 0..5000u64, 2900..3100u64, 0..100_000u64].prop_map(Duration::from_micros);
-    prop::option::weighted(0.8, (prop::bool::weighted(0.8), wait).prop_map(|(takes, wait)| Load { takes, wait }))
+    let queued = prop_oneof![Just(0u64), 0..4u64];
+    let load = (prop::bool::weighted(0.8), queued, wait).prop_map(|(takes, queued, wait)| Load { takes, queued, wait });
+    prop::option::weighted(0.8, load)
 }
 
 /// How far back a worker stands: with those that are not busy, those that are, or those that do not take.
@@ -85,7 +87,14 @@ proptest! {
             let known: Vec<_> = line.iter().filter_map(|id| Some((*id, loads[*id as usize]?))).collect();
             let taking = known.iter().filter(|(_, load)| load.takes);
             let quickest = taking.map(|(_, load)| load.wait).min().unwrap_or_default();
-            let expected = known.iter().min_by_key(|(_, load)| rank(load, quickest)).map(|(id, _)| *id);
+            let first = known.iter().min_by_key(|(_, load)| rank(load, quickest));
+            // Of those who are not busy, it and the next three in the line, whoever has least in its queue.
+            let behind = line.iter().skip_while(|id| first.is_some_and(|(first, _)| first != *id)).take(4);
+            let quick = behind.filter_map(|id| Some((*id, loads[*id as usize]?)));
+            let quick = quick.filter(|(_, load)| load.takes && load.wait <= BUSY);
+            let is_quick = first.is_some_and(|(_, load)| load.takes && load.wait <= BUSY);
+            let emptiest = quick.min_by_key(|(_, load)| load.queued).filter(|_| is_quick);
+            let expected = emptiest.or(first.copied()).map(|(id, _)| id);
             prop_assert_eq!(rotation.next_least_busy(now, |id| loads[id as usize]), expected);
             let rest: Vec<_> = line.into_iter().filter(|id| Some(*id) != expected).chain(expected).collect();
             prop_assert_eq!(rotation.iter().collect::<Vec<_>>(), rest, "the others stay where they are");

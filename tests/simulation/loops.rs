@@ -84,6 +84,10 @@ impl Loop {
         }
     }
 
+    pub fn queued(&self) -> u64 {
+        self.queue.len() as u64
+    }
+
     pub fn is_idle(&self) -> bool {
         self.ends.is_none()
     }

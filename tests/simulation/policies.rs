@@ -30,7 +30,7 @@ impl Policy for LeastBusy {
         let load = |worker: WorkerId| {
             let known = &loops[worker as usize];
             let wait: Duration = known.board.expected_wait(time);
-            Some(Load { takes: known.untaken(now) < SLOW, wait })
+            Some(Load { takes: known.untaken(now) < SLOW, queued: known.queued(), wait })
         };
         let now = self.1 + Duration::from_nanos(time);
         self.0.next_least_busy(now, load).map(|worker| worker as usize)

@@ -43,6 +43,14 @@ fn worker_with_a_short_queue(acceptor: &Acceptor, id: WorkerId) -> Intake {
     Intake::new(far)
 }
 
+fn worker_with_board(acceptor: &Acceptor, id: WorkerId) -> (Intake, Board) {
+    let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
+    let (board, memory) = Board::new().unwrap();
+    let queue = Queue::new(id, near, socket::duplicate(&far).unwrap());
+    acceptor.add_worker(id, id, queue, Some(Arc::new(board))).unwrap();
+    (Intake::new(far), Board::open(&memory).unwrap())
+}
+
 /// Waits until the intake has something, and takes it.
 fn take(intake: &Intake) -> Connection {
     loop {
@@ -375,6 +383,7 @@ fn what_a_worker_gave_back_as_it_died_is_served_by_others() {
 mod departing;
 mod limits;
 mod looking;
+mod queued;
 mod refusing;
 mod returning;
 

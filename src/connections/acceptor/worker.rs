@@ -39,6 +39,8 @@ pub(super) struct Worker {
     pub is_wanted: bool,
     /// When it was last seen to be slow.
     seen_slow: Option<Instant>,
+    /// How many more it was handed, in its life, than it says to have taken, when its queue was last seen to be empty.
+    astray: u64,
     /// For those who want to know.
     pub counts: Handed,
 }
@@ -68,6 +70,7 @@ impl Worker {
             counted: BTreeMap::new(),
             is_wanted: false,
             seen_slow: None,
+            astray: 0,
             counts: Handed::default(),
         }
     }
@@ -161,7 +164,13 @@ impl Worker {
     /// What is known of it, for the policy.
     pub fn load(&mut self, now: Instant) -> Load {
         let wait = self.board.as_ref().map_or(Duration::ZERO, |board| board.expected_wait_above(BUSY, now));
-        Load { takes: self.is_prompt(now), wait }
+        Load { takes: self.is_prompt(now), queued: self.untaken().saturating_sub(self.astray), wait }
+    }
+
+    /// How many of those that it was handed it has not taken, going by what it says. Without a board nobody knows.
+    fn untaken(&self) -> u64 {
+        let handed = self.counts.handed.saturating_sub(self.counts.taken_back);
+        self.board.as_ref().map_or(0, |board| handed.saturating_sub(board.taken()))
     }
 
     /// Whether it takes what is put into its queue: all of it, or some within [`SLOW`].
@@ -177,6 +186,9 @@ impl Worker {
         }
         if self.queue.look().is_ok_and(|taken| taken) {
             self.moved = now;
+        }
+        if self.queue.queued() == 0 {
+            self.astray = self.untaken();
         }
         let is_slow = self.queue.queued() > 0 && self.moved != now;
         self.seen_slow = is_slow.then_some(now);

@@ -33,14 +33,6 @@ struct Limited<'acceptor> {
     open: BTreeMap<WorkerId, Vec<Connection>>,
 }
 
-fn worker_with_board(acceptor: &Acceptor, id: WorkerId) -> (Intake, Board) {
-    let (near, far) = socket::pair(SockType::SeqPacket).unwrap();
-    let (board, memory) = Board::new().unwrap();
-    let queue = Queue::new(id, near, socket::duplicate(&far).unwrap());
-    acceptor.add_worker(id, id, queue, Some(Arc::new(board))).unwrap();
-    (Intake::new(far), Board::open(&memory).unwrap())
-}
-
 impl Limited<'_> {
     /// Workers 1 and 2, which have joined each of the ports; the first is that of `still`.
     fn with_ports(acceptor: &Acceptor, dispatches: Vec<Dispatch>) -> (Limited<'_>, Vec<(ListenerId, SocketAddr)>) {
