@@ -206,8 +206,15 @@ impl Answers {
         exposition::append(&mut ours, &metrics::families(&self.shared.snapshot()), format);
         exposition::append(&mut ours, &workers.families(), format);
         exposition::finish(&mut end, format);
+        let (ours, text, end) = (ours.into_bytes(), workers.text(format), end.into_bytes());
+        // Each part is a write of its own, and the client is woken by each.
+        let parts = if text.len() <= PIECE {
+            VecDeque::from([[&ours, &*text, &end].concat().into()])
+        } else {
+            VecDeque::from([ours.into(), text, end.into()])
+        };
         let mut response = answer(StatusCode::OK, HeaderValue::from_static(format.content_type()), Bytes::new());
-        *response.body_mut() = Answer::Whole([ours.into(), workers.text(format), end.into()].into());
+        *response.body_mut() = Answer::Whole(parts);
         response
     }
 
