@@ -30,6 +30,21 @@ fn a_message_pushed_now_is_in_the_kernel_and_later_ones_wait_for_the_flush() {
 }
 
 #[test]
+fn marks_of_much_leave_though_the_loop_has_not_turned() {
+    let (channel, _far) = ends();
+    let (writer, _reader) = ring_ends();
+    channel.share(writer);
+    let waits = |_| {
+        let put = |bytes: &mut Vec<u8>, ring: Option<&mut ring::Writer>| {
+            ring.unwrap().put(&sent(100_000, 1)).unwrap();
+            bytes.push(1);
+        };
+        channel.push_with(Kind::Parts, None, false, put).unwrap().queued > 0
+    };
+    assert_eq!([0; 6].map(waits), [true, true, false, true, true, false]);
+}
+
+#[test]
 fn the_flusher_is_told_once_until_it_has_flushed() {
     let (channel, _far) = ends();
     let untold = |now| push(&channel, b"x", None, now).untold;

@@ -75,6 +75,24 @@ fn what_does_not_fit_is_refused_and_fits_when_there_is_room() {
 }
 
 #[test]
+fn what_fits_to_the_byte_fits_and_one_byte_more_does_not() {
+    const A: usize = 100_032;
+    let start = |taken, others: &[usize], length| {
+        let (mut writer, mut reader) = ends();
+        others.iter().for_each(|length| assert!(writer.put(&sent(*length, 1)).is_some()));
+        reader.take(taken);
+        let fits = writer.put(&sent(length - MORE, 2)).map(|place| place.start as usize);
+        (fits, writer, reader)
+    };
+    assert_eq!([0, 1].map(|more| start(0, &[SIZE / 2], SIZE / 2 + more).0), [Some(SIZE / 2), None], "before the end");
+    let behind = Some(A + NEAR);
+    assert_eq!([0, 1].map(|more| start(1, &[A, NEAR], A + more).0), [Some(0), behind], "before the first");
+    let (_, mut one, _one) = start(1, &[A, NEAR], LEAST + MORE);
+    assert_eq!(one.put(&sent(A - LEAST - MORE + 1, 3)), None, "behind what began again");
+    assert_eq!(one.put(&sent(A - LEAST - MORE, 3)).unwrap().start as usize, LEAST);
+}
+
+#[test]
 fn near_the_start_is_used_again_while_its_reader_keeps_up() {
     let (mut writer, mut reader) = ends();
     writer.put(&sent(10_000, 0)).unwrap();
