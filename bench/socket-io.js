@@ -68,7 +68,7 @@ function runPrimary(cluster) {
   if (ADAPTER === 'cluster') require('@socket.io/cluster-adapter').setupPrimary();
   const workers = Array.from({ length: Number(WORKERS) }, (_, place) => cluster.fork({ PLACE: place }));
   cluster.on('message', (_worker, message) => {
-    if (message.arrived) workers[0].send(message);
+    if (message.arrived !== undefined) workers[0].send(message);
     if (!message.figures) return;
     process.send(message.figures, () => process.disconnect());
     for (const worker of workers) worker.process.kill('SIGKILL');
@@ -88,11 +88,12 @@ async function runWorker() {
   const { Server } = require('socket.io');
   const io = new Server();
   io.adapter(createAdapter[ADAPTER]());
-  let written = 0;
-  join(io.of('/'), () => {
-    if (++written % BATCH === 0) process.send({ arrived: true });
+  const place = Number(process.env.PLACE);
+  join(io.of('/'), ([text]) => {
+    const number = Number(text.match(/\d+(?=,"text")/)[0]);
+    if (number % BATCH === 0) process.send({ arrived: number, place });
   });
-  if (Number(process.env.PLACE) === 0) process.send({ figures: await emit(io) });
+  if (place === 0) process.send({ figures: await emit(io) });
 }
 
 /** A client that is in a room, as the adapter sees it. */
@@ -106,21 +107,27 @@ function join(namespace, written) {
 }
 
 async function emit(io) {
-  const count = Number(WORKERS);
-  while ((await io.of('/').adapter.serverCount()) < count) await pause(20);
-  let arrived = 0;
-  let go;
-  process.on('message', message => {
-    if (message.arrived && ++arrived % count === 0) go();
-  });
+  const say = number => io.to('room').emit('said', { number, text: 'some text of a message' });
   let number = 0;
+  let there = new Set();
+  let go = () => {};
+  process.on('message', ({ arrived, place }) => {
+    if (arrived !== number) return;
+    there.add(place);
+    if (there.size === Number(WORKERS)) go();
+  });
+  // Who has just begun may not hear it yet.
+  while (there.size < Number(WORKERS)) {
+    say(0);
+    await pause(20);
+  }
   const batches = async times => {
     for (let batch = 0; batch < times; batch++) {
       const all = new Promise(resolve => {
         go = resolve;
       });
-      for (let i = 0; i < BATCH; i++)
-        io.to('room').emit('said', { number: ++number, text: 'some text of a message' });
+      there = new Set();
+      for (let i = 0; i < BATCH; i++) say(++number);
       await all;
     }
   };
