@@ -114,6 +114,10 @@ test('a process joins once the kernel can watch its socket', { skip }, async () 
   assert.deepEqual(await run('the hub cannot watch another'), { joined: [[1, 1]], left: [0] });
 });
 
+test('a channel is not ready before the hub has heard of it', { skip }, async () => {
+  assert.deepEqual(await run('ready before it has joined'), { before: [false], afterwards: [true] });
+});
+
 test('a channel too many is told so, and the others go on', { skip }, async () => {
   const refused = [
     'Error',

@@ -352,6 +352,37 @@ cases({
     worker: joinWhenTold,
   },
 
+  'ready before it has joined': {
+    async primary(cluster) {
+      const { Hub } = part('native').load();
+      const { join } = Hub.prototype;
+      let lets = false;
+      Hub.prototype.join = function (place) {
+        if (lets) return join.call(this, place);
+        worker.send('refused');
+        throw Object.assign(new Error('epoll_ctl ENOSPC'), { code: 'ENOSPC' });
+      };
+      const worker = cluster.fork();
+      await once(worker, 'message');
+      lets = true;
+      await ended(worker);
+    },
+    async worker(cluster) {
+      const refused = once(process, 'message');
+      let ready = false;
+      const channel = new BroadcastChannel('x');
+      const isReady = channel.ready().then(() => {
+        ready = true;
+      });
+      await refused;
+      say('before', ready);
+      process.send('has said it');
+      await isReady;
+      say('afterwards', ready);
+      cluster.worker.disconnect();
+    },
+  },
+
   floods: {
     async primary(cluster) {
       const channel = new BroadcastChannel('silent');
