@@ -22,7 +22,7 @@ const FLOOD = 6400;
 const STOPPED = { short: 0, long: 30_000 };
 
 /** How much the primary's memory may grow: what is kept for those who do not read, the store, and what arrives. */
-const GROWTH = 512 * MIB;
+const GROWTH = 768 * MIB;
 
 const PATIENCE = 30_000;
 const BLOCK = 500;
