@@ -29,8 +29,10 @@ class Deserializer extends DefaultDeserializer {
     if (this.readUint32() !== VIEW) return this.readValue();
     // The bytes we read from are used again.
     const view = super._readHostObject();
+    // Most are small, and have room in Node's pool: an ArrayBuffer of their own costs more than all else.
+    if (Buffer.isBuffer(view)) return Buffer.from(view);
     const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
-    return Buffer.isBuffer(view) ? Buffer.from(bytes) : new view.constructor(bytes);
+    return new view.constructor(bytes);
   }
 }
 
