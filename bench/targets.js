@@ -89,12 +89,12 @@ const targets = [
     ([figure, title]) =>
       target({ title, case: 'memory', figure, better: 'lower', kind: 'difference', ship: 2, aim: 0 }),
   ),
+  // At rest it is one at most, which tests see to; under load who takes quicker gets more.
   target({
-    title: 'even spread, new connections over 8 workers',
+    title: 'spread of new connections over 8 workers, 32 clients',
     case: 'spread',
     figure: 'difference',
     better: 'lower',
-    kind: 'value',
     ship: 1,
   }),
   target({
