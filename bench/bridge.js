@@ -11,6 +11,7 @@ const { once } = require('node:events');
 
 const { missing, startBroker } = require('../__test__/support/broker');
 const proc = require('../__test__/support/proc');
+const { costOf } = require('./measure/cost');
 const { summary } = require('./measure/statistics');
 
 const { ROUNDS = 5, WAY, ROLE, BROKER, AT } = process.env;
@@ -86,17 +87,6 @@ async function told(speaker, order) {
   const [answer] = await once(speaker, 'message');
   return answer;
 }
-
-/** What each of so many takes, in microseconds: of time, and of the processors for all processes. */
-async function costOf(pids, count, act) {
-  const before = cpuOf(pids);
-  const start = performance.now();
-  const result = await act();
-  const time = ((performance.now() - start) * 1e3) / count;
-  return { time, cpu: (cpuOf(pids) - before) / count, result };
-}
-
-const cpuOf = pids => pids.reduce((sum, pid) => sum + proc.cpu(pid), 0);
 
 function print(kind, found) {
   const rows = Object.entries(found).map(([way, all]) => {

@@ -6,9 +6,9 @@ const proc = require('../../__test__/support/proc');
 async function costOf(pids, count, act) {
   const before = cpuOf(pids);
   const start = performance.now();
-  await act();
+  const result = await act();
   const time = ((performance.now() - start) * 1e3) / count;
-  return { time, cpu: (cpuOf(pids) - before) / count };
+  return { time, cpu: (cpuOf(pids) - before) / count, result };
 }
 
 const cpuOf = pids => pids.reduce((sum, pid) => sum + proc.cpu(pid), 0);
